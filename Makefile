@@ -1,0 +1,41 @@
+# Every target sets up .venv by itself; a second run takes no set-up time.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test lint format lock clean
+
+setup: $(READY)
+
+$(READY): requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/gateway demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Hashes of every wheel and sdist, no addresses; run it after a change of pyproject.toml.
+lock:
+	$(PYTHON) -m venv .lock && .lock/bin/python -m pip install --quiet pip-tools
+	.lock/bin/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --allow-unsafe --no-header --output-file requirements.txt pyproject.toml
+	.lock/bin/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --allow-unsafe --no-header --extra dev --all-build-deps --output-file requirements-dev.txt --constraint requirements.txt pyproject.toml
+	rm -rf .lock
+
+clean:
+	rm -rf $(VENV) .lock .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

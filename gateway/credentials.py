@@ -1,0 +1,368 @@
+"""Brings every lock to what it should hold: one queue a lock, woken by jobs, changes and reports."""
+
+import asyncio
+import random  # noqa: TID251 - only as the type of what is injected
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain import events
+from gateway.domain.model import LockSettings, Operation, Property
+from gateway.domain.plan import Send, next_sends, settlements
+from gateway.errors import LockUnreachableError, StoreError, WrongKeyError
+from gateway.ledger import Command, Ledger
+from gateway.minting import Mint
+from gateway.ports import (
+    CodeReported,
+    JobBoard,
+    LockDriver,
+    LockEvent,
+    LockLost,
+    LockReached,
+    Notice,
+    Notifier,
+    NotSent,
+    Opened,
+    Outcome,
+    StatusReported,
+)
+from gateway.store import locks, placements
+from gateway.store.database import Database, Session
+from gateway.store.secretbox import SecretBox
+from gateway.turn import Turn, pause_after
+from gateway.verdicts import Verdicts
+
+SWEEP_SECONDS = 30.0
+_RECONNECTS_APART = 30.0  # a new connection wakes the queue at most this often
+_STORE_PAUSE = 5.0
+_LOW_BATTERY_PERCENT = 15
+_HOPELESS = 10  # failures that lead straight to the longest pause
+_FOR_PEOPLE = frozenset({events.PIN_ISSUED, events.PIN_AT_RISK})
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Queue:
+    """What is remembered of one lock between two looks at it. Times are monotonic."""
+
+    settings: LockSettings
+    driver: LockDriver
+    ledger: Ledger
+    verdicts: Verdicts
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
+    failures: int = 0
+    paused_until: float = 0.0
+    woken_by_connection_at: float = float("-inf")
+
+
+class Credentials:
+    """The queues of all locks of a property."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        box: SecretBox,
+        site: Property,
+        drivers: Mapping[str, LockDriver],
+        board: JobBoard,
+        notifier: Notifier,
+        clock: Clock,
+        now: Callable[[], datetime],
+        draw: random.Random,
+        mint: Mint,
+    ) -> None:
+        """`now` is the time that may be acted upon: the clock's, or a sure lower bound of it."""
+        self._database = database
+        self._board = board
+        self._notifier = notifier
+        self._clock = clock
+        self._now = now
+        self._draw = draw
+        self._events: asyncio.Queue[LockEvent] = asyncio.Queue()
+        self.last_sweep: float | None = None
+        self._queues = {
+            name: _Queue(
+                settings=settings,
+                driver=driver,
+                ledger=Ledger(
+                    settings=settings,
+                    capabilities=driver.capabilities,
+                    program_ahead=site.policy.program_ahead,
+                    box=box,
+                    mint=mint,
+                    draw=draw,
+                ),
+                verdicts=Verdicts(capabilities=driver.capabilities, mint=mint),
+            )
+            for name, driver in drivers.items()
+            if (settings := site.lock(name)) is not None
+        }
+
+    async def run(self) -> None:
+        """Serve the queues until cancelled. What a stopped process left unanswered is resolved."""
+        await self._database.transaction(placements.doubt_unanswered)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name="lock events")
+            tasks.create_task(self._sweep(), name="sweep")
+            for name, queue in self._queues.items():
+                tasks.create_task(self._serve(queue), name=f"queue of {name}")
+
+    def wake(self, lock: str) -> None:
+        """Let the lock's queue look again; twice is once."""
+        queue = self._queues.get(lock)
+        if queue is not None:
+            queue.awake.set()
+
+    def wake_all(self) -> None:
+        """Let every queue look again."""
+        for queue in self._queues.values():
+            queue.awake.set()
+
+    def on_event(self, event: LockEvent) -> None:
+        """What a lock told outside of an operation; handled in its order of arrival."""
+        self._events.put_nowait(event)
+
+    # --- queues --------------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        while True:
+            self.wake_all()
+            self.last_sweep = self._clock.monotonic()
+            await self._clock.sleep(SWEEP_SECONDS)
+
+    async def _serve(self, queue: _Queue) -> None:
+        while True:
+            queue.awake.clear()
+            try:
+                await self._drain(queue)
+            except StoreError as error:
+                _log.error("store.refused", lock=queue.settings.name, reason=str(error))
+                await self._clock.sleep(_STORE_PAUSE)
+                continue
+            await self._rest(queue)
+
+    async def _rest(self, queue: _Queue) -> None:
+        """Sleep until woken, or until the pause after a failure has passed."""
+        left = queue.paused_until - self._clock.monotonic()
+        try:
+            async with asyncio.timeout(left if left > 0 else None):
+                await queue.awake.wait()
+        except TimeoutError:
+            pass
+
+    async def _drain(self, queue: _Queue) -> None:
+        """Do the next right thing on the lock until there is none."""
+        while (send := await self._next(queue)) is not None:
+            if self._clock.monotonic() < queue.paused_until:
+                return
+            try:
+                await queue.driver.ready()
+            except LockUnreachableError as error:
+                await self._unreachable(queue, send, error)
+                return
+            command = await self._begin(queue)
+            if command is None:
+                continue
+            outcome = await self._perform(queue.driver, command)
+            await self._record(queue, command, outcome)
+            if isinstance(outcome, NotSent):
+                self._pause(queue)
+                return
+            queue.failures = 0
+
+    async def _next(self, queue: _Queue) -> Send | None:
+        """Settle what needs no lock; then the most urgent operation, None without one."""
+        now = self._now()
+        state = await self._database.read(queue.ledger.state)
+        needs_pin = any(
+            one.wanted
+            and one.pin_hash is None
+            and one.window.valid_from - queue.ledger.ahead <= now < one.window.valid_until
+            and (one.gen is None or one.gen.run_at <= now)
+            for one in state.credentials
+        )
+        if needs_pin or settlements(state, now):
+            await self._settle(queue)
+            state = await self._database.read(queue.ledger.state)
+        return next(iter(next_sends(state, self._now())), None)
+
+    async def _settle(self, queue: _Queue) -> None:
+        async def body(turn: Turn) -> None:
+            state = await queue.ledger.state(turn.session)
+            if await queue.ledger.mint_due(turn, state):
+                state = await queue.ledger.state(turn.session)
+            while found := settlements(state, turn.now):
+                await queue.ledger.settle(turn, found[0])
+                state = await queue.ledger.state(turn.session)
+
+        await self._write(queue, body)
+
+    async def _begin(self, queue: _Queue) -> Command | None:
+        """Plan anew and record the first operation, all in one transaction."""
+
+        async def body(turn: Turn) -> Command | None:
+            state = await queue.ledger.state(turn.session)
+            sends = next_sends(state, turn.now)
+            return await queue.ledger.begin(turn, sends[0], state) if sends else None
+
+        return await self._write(queue, body)
+
+    async def _perform(self, driver: LockDriver, command: Command) -> Outcome:
+        if command.code is None:
+            return await driver.delete(command.address)
+        if command.operation is Operation.MODIFY:
+            return await driver.modify(command.address, command.code)
+        return await driver.create(command.address, command.code)
+
+    async def _record(self, queue: _Queue, command: Command, outcome: Outcome) -> None:
+        """Record what the lock said; a store that refuses is asked again, the answer is kept."""
+
+        async def body(turn: Turn) -> None:
+            await queue.verdicts.record(turn, command, outcome)
+
+        while True:
+            try:
+                await self._write(queue, body)
+            except StoreError as error:
+                _log.error("store.refused", lock=queue.settings.name, reason=str(error))
+                await self._clock.sleep(_STORE_PAUSE)
+            else:
+                return
+
+    async def _unreachable(self, queue: _Queue, send: Send, error: LockUnreachableError) -> None:
+        if isinstance(error, WrongKeyError):
+            queue.failures = max(queue.failures, _HOPELESS)
+        self._pause(queue)
+
+        async def body(turn: Turn) -> None:
+            await turn.fail(send.kind, send.credential_id, error.reason)
+
+        await self._write(queue, body)
+
+    def _pause(self, queue: _Queue) -> None:
+        queue.paused_until = self._clock.monotonic() + pause_after(queue.failures, self._draw)
+        queue.failures += 1
+
+    async def _write(self, queue: _Queue, body: Callable[[Turn], Awaitable[T]]) -> T:
+        """Run `body` in a transaction; once it is committed, tell whom it concerns."""
+        turns: list[Turn] = []
+
+        async def transact(session: Session) -> T:
+            turn = Turn(session, queue.settings.name, self._now(), self._draw)
+            result = await body(turn)
+            turns.append(turn)
+            return result
+
+        result = await self._database.transaction(transact)
+        for turn in turns:
+            self._board.drop(turn.dropped)
+            self._board.put(turn.put)
+            for lock in turn.wake - {queue.settings.name}:
+                self.wake(lock)
+            await self._announce(queue, turn)
+        return result
+
+    async def _announce(self, queue: _Queue, turn: Turn) -> None:
+        for told in turn.told:
+            _log.info(
+                told.event,
+                lock=queue.settings.name,
+                credential_id=told.credential_id,
+                detail=told.detail,
+            )
+            if told.event in _FOR_PEOPLE:
+                await self._notify(told.event, told.credential_id, told.detail)
+
+    async def _notify(self, event: str, subject: str, detail: str) -> None:
+        notice = Notice(event=event, at=self._now(), subject=subject, detail=detail)
+        await self._notifier.tell(notice)
+
+    # --- what locks tell by themselves ---------------------------------------------------------
+
+    async def _listen(self) -> None:
+        while True:
+            event = await self._events.get()
+            queue = self._queues.get(event.lock)
+            if queue is None:
+                continue
+            try:
+                await self._hear(queue, event)
+            except StoreError as error:
+                _log.error("store.refused", lock=event.lock, reason=str(error))
+
+    async def _hear(self, queue: _Queue, event: LockEvent) -> None:
+        match event:
+            case LockReached():
+                await self._reached(queue)
+            case LockLost(why=why):
+                await self._reachable(queue, reachable=False, reason=why)
+                await self._notify(events.LOCK_OFFLINE, event.lock, why)
+            case CodeReported():
+                await self._reported(queue, event)
+            case Opened(slot=number):
+
+                async def opened(turn: Turn) -> None:
+                    await queue.verdicts.opened(turn, number)
+
+                await self._write(queue, opened)
+            case StatusReported():
+                await self._keep_status(queue, event)
+
+    async def _reached(self, queue: _Queue) -> None:
+        await self._reachable(queue, reachable=True, reason=None)
+        now = self._clock.monotonic()
+        if now < queue.woken_by_connection_at + _RECONNECTS_APART:
+            return
+        queue.woken_by_connection_at = now
+        await self._revive(queue)
+
+    async def _revive(self, queue: _Queue) -> None:
+        """Forget the pauses and look again."""
+        queue.failures = 0
+        queue.paused_until = 0.0
+        await self._write(queue, Turn.revive)
+        queue.awake.set()
+
+    async def _reachable(self, queue: _Queue, *, reachable: bool, reason: str | None) -> None:
+        name, now = queue.settings.name, self._now()
+
+        async def body(session: Session) -> None:
+            await locks.set_reachable(session, name, reachable=reachable, reason=reason, now=now)
+
+        await self._database.transaction(body)
+
+    async def _reported(self, queue: _Queue, report: CodeReported) -> None:
+        async def body(turn: Turn) -> bool:
+            return await queue.verdicts.reported(turn, report)
+
+        if await self._write(queue, body):
+            await self._revive(queue)
+            return
+        detail = f"it reports a {report.operation} that this gateway did not ask for"
+        await self._notify(events.LOCK_FOREIGN_WRITER, report.lock, detail)
+
+    async def _keep_status(self, queue: _Queue, event: StatusReported) -> None:
+        name, now = queue.settings.name, self._now()
+
+        async def body(session: Session) -> None:
+            await locks.record_status(
+                session,
+                name,
+                battery_percent=event.battery_percent,
+                battery_state=event.battery_state,
+                alarm=event.alarm,
+                now=now,
+            )
+
+        await self._database.transaction(body)
+        percent = event.battery_percent
+        if percent is not None and percent <= _LOW_BATTERY_PERCENT:
+            await self._notify(events.BATTERY_LOW, name, f"{percent} % left: change the batteries")

@@ -1,0 +1,329 @@
+"""Who should have a PIN on which door, and what that changes of what was planned before."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.domain.model import Property, Reservation, Unit, Window
+from gateway.domain.policy import Stay, overlapping, same_guest, windows
+
+BRAKE_STAYS = 2
+BRAKE_SHARE = 0.3
+HELD_READS = 2  # further runs that must read a cancellation again before it goes by itself
+
+
+class Because(StrEnum):
+    """Why a credential was withdrawn."""
+
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+    MOVED = "moved"
+    UNMAPPED = "unmapped"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A reservation as this run leaves it, with what is remembered of it.
+
+    Attributes:
+        unit: the unit it is mapped to now; None: unmapped. `stay` None with it.
+        reopened: its own dates changed in this run, or it came back to life.
+        over: it was already over when first seen.
+        blocked: a person revoked its PIN.
+        held_reads: None: not held by the brake; else how often its loss was read again since.
+        kept: a person decided that it keeps its PIN against Stays' word.
+        holds_placement: a code of it is or may be on a lock.
+    """
+
+    reservation: Reservation
+    unit: str | None
+    stay: Stay | None
+    deleted: bool = False
+    reopened: bool = False
+    over: bool = False
+    blocked: bool = False
+    held_reads: int | None = None
+    kept: bool = False
+    read_again: bool = False
+    holds_placement: bool = False
+
+    @property
+    def id(self) -> str:
+        """The long id."""
+        return self.reservation.id
+
+    @property
+    def entitled(self) -> bool:
+        """Has it a right to a PIN, by Stays' and the configuration's word?"""
+        return self.unit is not None and not self.deleted and self.reservation.type.entitled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A credential as stored. `ended`: revoked, or its window has ended."""
+
+    id: str
+    reservation_id: str
+    lock: str
+    unit: str
+    window: Window
+    wanted: bool
+    ended: bool
+    on_lock: bool
+    follows: str | None
+    has_gen: bool
+    has_rev: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """A credential to insert or change: wanted, with this window."""
+
+    id: str
+    reservation_id: str
+    lock: str
+    unit: str
+    window: Window
+    follows: str | None
+    new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """A credential that nothing entitles to any more. `at`: when it goes at the latest."""
+
+    id: str
+    lock: str
+    because: Because
+    at: datetime
+    on_lock: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a run changes of the credentials, and whom the brake holds.
+
+    Attributes:
+        held: reservation ids that keep their doors for now although Stays or the configuration
+            took them away. released: those held before whose hold has ended in this run.
+    """
+
+    wants: tuple[Want, ...] = ()
+    withdrawals: tuple[Withdraw, ...] = ()
+    held: frozenset[str] = frozenset()
+    released: frozenset[str] = frozenset()
+    overlaps: tuple[tuple[str, str], ...] = field(default=())
+
+
+def derive(
+    known: Iterable[Known], planned: Iterable[Planned], site: Property, now: datetime
+) -> Changes:
+    """Compare who is entitled with what is planned."""
+    reservations = {one.id: one for one in known}
+    credentials: dict[str, dict[str, Planned]] = {}
+    for each in planned:
+        credentials.setdefault(each.reservation_id, {})[each.lock] = each
+    plans = {unit.name: _plan_of(unit, reservations.values(), site) for unit in site.units}
+
+    held, released = _brake(reservations, credentials, plans, now)
+    wants: list[Want] = []
+    withdrawals: list[Withdraw] = []
+    for one in reservations.values():
+        mine = credentials.get(one.id, {})
+        if one.id in held:
+            continue
+        if one.entitled and not one.blocked and one.unit is not None:
+            plan = plans[one.unit]
+            wants += _wants(one, mine, plan, credentials, now)
+            withdrawals += _moved(mine, plan, plans, now)
+        else:
+            because = _reason(one)
+            withdrawals += [
+                Withdraw(
+                    id=stored.id,
+                    lock=stored.lock,
+                    because=because,
+                    at=now,
+                    on_lock=stored.on_lock,
+                )
+                for stored in mine.values()
+                if stored.wanted and (stored.on_lock or not stored.ended)
+            ]
+    overlaps = tuple(pair for plan in plans.values() for pair in plan.overlaps)
+    return Changes(
+        wants=tuple(wants),
+        withdrawals=tuple(withdrawals),
+        held=held,
+        released=released,
+        overlaps=overlaps,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UnitPlan:
+    unit: Unit
+    stays: Mapping[str, Stay]
+    windows: Mapping[str, Window]
+    overlaps: tuple[tuple[str, str], ...]
+
+    def predecessor(self, stay: Stay) -> str | None:
+        """The reservation id of the same guest's stay just before."""
+        earlier = [
+            other
+            for other in self.stays.values()
+            if (other.check_in_at, other.reservation_id) < (stay.check_in_at, stay.reservation_id)
+            and same_guest(stay, other)
+        ]
+        last = max(
+            earlier, key=lambda other: (other.check_in_at, other.reservation_id), default=None
+        )
+        return None if last is None else last.reservation_id
+
+    def next_other(self, one: Planned, now: datetime) -> datetime | None:
+        """When another guest's window opens here while the credential's is open."""
+        starts = [
+            window.valid_from
+            for other, window in self.windows.items()
+            if other != one.reservation_id
+            and window.valid_until > now
+            and window.valid_from < one.window.valid_until
+            and self.stays[other].check_out_at > one.window.valid_from  # not the guest before
+        ]
+        return min(starts, default=None)
+
+
+def _plan_of(unit: Unit, reservations: Iterable[Known], site: Property) -> _UnitPlan:
+    stays = {
+        one.id: one.stay
+        for one in reservations
+        if one.unit == unit.name and one.entitled and one.stay is not None
+    }
+    return _UnitPlan(
+        unit=unit,
+        stays=stays,
+        windows=windows(stays.values(), site.policy),
+        overlaps=overlapping(stays.values()),
+    )
+
+
+def _reason(one: Known) -> Because:
+    if one.deleted:
+        return Because.DELETED
+    if not one.reservation.type.entitled:
+        return Because.CANCELLED
+    return Because.PERSON if one.blocked else Because.UNMAPPED
+
+
+def _wants(
+    one: Known,
+    mine: Mapping[str, Planned],
+    plan: _UnitPlan,
+    credentials: Mapping[str, Mapping[str, Planned]],
+    now: datetime,
+) -> Iterable[Want]:
+    stay, window = plan.stays[one.id], plan.windows[one.id]
+    if one.over and not one.reopened:
+        return
+    before = plan.predecessor(stay)
+    for lock in plan.unit.locks:
+        stored = mine.get(lock)
+        if stored is None and (stay.check_out_at <= now or window.valid_until <= now):
+            continue
+        if stored is not None and stored.wanted and stored.ended and not one.reopened:
+            continue  # a window that has ended is reopened only by the stay itself
+        if stored is not None and not stored.wanted and window.valid_until <= now:
+            continue
+        predecessor = credentials.get(before, {}).get(lock) if before is not None else None
+        want = Want(
+            id=stored.id if stored is not None else f"{one.reservation.code}-{lock}",
+            reservation_id=one.id,
+            lock=lock,
+            unit=plan.unit.name,
+            window=window,
+            follows=predecessor.id if predecessor is not None else None,
+            new=stored is None,
+        )
+        if stored is None or _differs(stored, want):
+            yield want
+
+
+def _differs(stored: Planned, want: Want) -> bool:
+    return (
+        not stored.wanted
+        or stored.window != want.window
+        or stored.unit != want.unit
+        or stored.follows != want.follows
+        or not stored.has_rev
+    )
+
+
+def _moved(
+    mine: Mapping[str, Planned],
+    plan: _UnitPlan,
+    plans: Mapping[str, _UnitPlan],
+    now: datetime,
+) -> Iterable[Withdraw]:
+    """The doors that the stay has left: they go once the new ones are confirmed."""
+    for lock, stored in mine.items():
+        if lock in plan.unit.locks or not stored.wanted:
+            continue
+        old = plans.get(stored.unit)
+        start = old.next_other(stored, now) if old is not None and old is not plan else None
+        until = stored.window.valid_until
+        yield Withdraw(
+            id=stored.id,
+            lock=lock,
+            because=Because.MOVED,
+            at=max(now, min(until, start or until)),
+            on_lock=stored.on_lock,
+        )
+
+
+def _brake(
+    reservations: Mapping[str, Known],
+    credentials: Mapping[str, Mapping[str, Planned]],
+    plans: Mapping[str, _UnitPlan],
+    now: datetime,
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Whose doors a run may not take yet, and whose hold has ended."""
+    holders = {one.id for one in reservations.values() if one.holds_placement}
+    losing = {
+        one.id
+        for one in reservations.values()
+        if one.id in holders
+        and not one.entitled
+        and not one.blocked
+        and any(each.wanted for each in credentials.get(one.id, {}).values())
+    }
+    kept = {one for one in losing if reservations[one].kept}
+    free = {one for one in losing if _may_go(reservations[one], credentials[one], plans, now)}
+    braking = len(losing) > max(BRAKE_STAYS, BRAKE_SHARE * len(holders))
+    already = {one for one in losing if reservations[one].held_reads is not None}
+    held = ((losing if braking else already) | kept) - free
+    before = {one.id for one in reservations.values() if one.held_reads is not None}
+    return frozenset(held), frozenset(before - held)
+
+
+def _may_go(
+    one: Known,
+    mine: Mapping[str, Planned],
+    plans: Mapping[str, _UnitPlan],
+    now: datetime,
+) -> bool:
+    """May a held stay lose its doors by itself?"""
+    if (
+        not one.kept
+        and not one.deleted
+        and one.unit is not None
+        and one.held_reads is not None
+        and one.held_reads + int(one.read_again) >= HELD_READS
+    ):
+        return True
+    for stored in mine.values():
+        plan = plans.get(stored.unit)
+        start = plan.next_other(stored, now) if plan is not None else None
+        if start is not None and start <= now:
+            return True
+    return False

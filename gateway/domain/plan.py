@@ -1,0 +1,332 @@
+"""What to do next on one lock: what should be, compared with what is known to be on it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from gateway.domain.jobs import Job, JobKind
+from gateway.domain.model import Addressing, CodeAddress, Evidence, Operation, Window
+
+SLOT_WAIT = timedelta(minutes=2)  # how long an unknown delete may hold up a guest's create
+_MODIFY_TRIES = 2  # refusals after which a window is moved by delete and create
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What should be: one stay's PIN on one lock.
+
+    Attributes:
+        window: where the PIN may open; `written`: that window in the lock's window mode.
+        lingers: the stay moved to other doors; this one stays as it is until those are confirmed.
+        settled_everywhere: every door of the stay that is due holds the stay's present PIN.
+        follows: the credential of the same guest's stay just before, on this lock.
+        issued_before: a lock has confirmed a code of it at least once.
+        gen, rev: its jobs, None where done (or lost: nothing here depends on them but the pauses).
+    """
+
+    id: str
+    reservation_id: str
+    window: Window
+    written: Window | None
+    wanted: bool
+    lingers: bool = False
+    settled_everywhere: bool = True
+    pin_hash: bytes | None = field(default=None, repr=False)
+    follows: str | None = None
+    taken_over: bool = False
+    issued_before: bool = False
+    check_in_at: datetime
+    check_out_at: datetime
+    gen: Job | None = None
+    rev: Job | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What was sent: one code that is or may be on the lock."""
+
+    id: int
+    credential_id: str
+    address: CodeAddress
+    pin_hash: bytes = field(repr=False)
+    written: Window | None
+    evidence: Evidence
+    operation: Operation | None = None
+    operation_at: datetime | None = None
+    creates: int = 1
+    modify_refusals: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockState:
+    """One lock as the store knows it. `placements` are those that may be on this very device."""
+
+    lock: str
+    addressing: Addressing
+    can_modify: bool
+    program_ahead: timedelta  # zero unless the lock was seen to keep to windows
+    late_report_time: timedelta
+    trusts_window: bool
+    credentials: tuple[Credential, ...]
+    placements: tuple[Placement, ...]
+
+
+class Rank(IntEnum):
+    """The order of operations on one lock."""
+
+    MOVE_INSIDE = 0
+    ISSUE_ARRIVING = 1
+    REVOKE = 2
+    REST = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """An operation to send to the lock. `placement_id` None: a new code. `kind`: whose job it is."""
+
+    operation: Operation
+    kind: JobKind
+    credential_id: str
+    placement_id: int | None
+    rank: Rank
+    at: datetime
+    job: Job | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOver:
+    """The code on the lock belongs to the same guest's next stay from now on."""
+
+    placement_id: int
+    credential_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """The window is open and the lock has confirmed: the issuing job is done."""
+
+    credential_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Nothing of the credential can be on the lock any more, and nothing is to come."""
+
+    credential_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiredOnLock:
+    """A code of unknown slot whose window has ended on a lock that keeps to windows."""
+
+    placement_id: int
+
+
+Settlement = TakeOver | Issued | Finished | ExpiredOnLock
+
+
+def settlements(state: LockState, now: datetime) -> tuple[Settlement, ...]:
+    """What can be recorded now without asking the lock. To be applied one by one, planning anew."""
+    return tuple(_settlements(state, now))
+
+
+def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
+    by_credential = _placements_by_credential(state)
+    for credential in state.credentials:
+        placements = by_credential.get(credential.id, ())
+        predecessor = by_credential.get(credential.follows, ()) if credential.follows else ()
+        if _is_due(credential, state, now) and not placements:
+            for placement in predecessor:
+                if placement.operation is None and placement.pin_hash == credential.pin_hash:
+                    yield TakeOver(placement_id=placement.id, credential_id=credential.id)
+        if (
+            credential.gen is not None
+            and credential.wanted
+            and credential.window.holds(now)
+            and any(_is_as_wanted(placement, credential) for placement in placements)
+        ):
+            yield Issued(credential_id=credential.id)
+        if not placements and _is_over(credential, now):
+            yield Finished(credential_id=credential.id)
+    for placement in state.placements:
+        if (
+            state.trusts_window
+            and _is_lost(placement, state)
+            and placement.written is not None
+            and placement.written.valid_until <= now
+        ):
+            yield ExpiredOnLock(placement_id=placement.id)
+
+
+def next_sends(state: LockState, now: datetime) -> tuple[Send, ...]:
+    """The operations to send to the lock now, the most urgent first.
+
+    Pauses after failures are kept: a step whose job waits for a later attempt is left out.
+    """
+    by_credential = _placements_by_credential(state)
+    steps = [
+        step
+        for credential in state.credentials
+        for step in _sends(credential, by_credential.get(credential.id, ()), state, now)
+        if step.job is None or step.job.attempts == 0 or step.job.run_at <= now
+    ]
+    # An operation that was refused or lost steps behind those not yet tried.
+    return tuple(
+        sorted(steps, key=lambda step: (_tried(step), step.rank, step.at, step.credential_id))
+    )
+
+
+def _tried(step: Send) -> bool:
+    return step.job is not None and step.job.attempts > 0
+
+
+def _sends(
+    credential: Credential, placements: tuple[Placement, ...], state: LockState, now: datetime
+) -> Iterator[Send]:
+    if credential.lingers and now < credential.window.valid_until:
+        return
+    due = _is_due(credential, state, now)
+    current = [placement for placement in placements if placement.pin_hash == credential.pin_hash]
+    for placement in placements:
+        if not due or _is_superseded(placement, credential, current):
+            operation = _removal(placement, state)
+            if operation is not None:
+                yield _send(operation, credential, placement, now, removes=True)
+        elif placement in current:
+            operation = _correction(placement, credential, state, now)
+            if operation is not None:
+                yield _send(operation, credential, placement, now, removes=False)
+    if due and not current and _may_create(credential, state, now):
+        yield _send(Operation.CREATE, credential, None, now, removes=False)
+
+
+def _send(
+    operation: Operation,
+    credential: Credential,
+    placement: Placement | None,
+    now: datetime,
+    *,
+    removes: bool,
+) -> Send:
+    inside = credential.window.holds(now)
+    if removes:
+        rank, at, job = Rank.REVOKE, credential.window.valid_until, credential.rev
+    elif not inside:
+        rank, at, job = Rank.REST, credential.window.valid_from, credential.gen
+    elif credential.issued_before and credential.check_in_at <= now < credential.check_out_at:
+        rank, at, job = Rank.MOVE_INSIDE, credential.check_in_at, credential.gen
+    else:
+        rank, at, job = Rank.ISSUE_ARRIVING, credential.check_in_at, credential.gen
+    return Send(
+        operation=operation,
+        kind=JobKind.REV if removes else JobKind.GEN,
+        credential_id=credential.id,
+        placement_id=None if placement is None else placement.id,
+        rank=rank,
+        at=at,
+        job=job,
+    )
+
+
+def _is_due(credential: Credential, state: LockState, now: datetime) -> bool:
+    """Should the code be on the lock now?"""
+    if not credential.wanted or credential.taken_over:
+        return False
+    # A guest already inside by the stay before keeps that window until this one opens.
+    ahead = timedelta(0) if credential.follows else state.program_ahead
+    return credential.window.valid_from - ahead <= now < credential.window.valid_until
+
+
+def _is_over(credential: Credential, now: datetime) -> bool:
+    return not credential.wanted or credential.window.valid_until <= now
+
+
+def _is_superseded(placement: Placement, credential: Credential, current: list[Placement]) -> bool:
+    """Is it an old PIN of the stay, and does the new one work on every door?"""
+    return (
+        placement not in current
+        and credential.settled_everywhere
+        and any(_is_on_lock(other) for other in current)
+    )
+
+
+def _is_on_lock(placement: Placement) -> bool:
+    return placement.evidence in {Evidence.CONFIRMED, Evidence.OBSERVED}
+
+
+def _is_as_wanted(placement: Placement, credential: Credential) -> bool:
+    return (
+        _is_on_lock(placement)
+        and placement.operation is None
+        and placement.pin_hash == credential.pin_hash
+        and placement.written == credential.written
+    )
+
+
+def _is_lost(placement: Placement, state: LockState) -> bool:
+    """May it be on the lock without anything of ours that names it?"""
+    return state.addressing is Addressing.SLOT and placement.address.slot is None
+
+
+def _late_report_may_come(placement: Placement, state: LockState, now: datetime) -> bool:
+    return (
+        placement.operation_at is not None and now < placement.operation_at + state.late_report_time
+    )
+
+
+def _removal(placement: Placement, state: LockState) -> Operation | None:
+    """How to get rid of a code: None while nothing names it, or its slot may be another's by now."""
+    if _is_lost(placement, state):
+        return None
+    if (
+        state.addressing is Addressing.SLOT
+        and placement.operation is Operation.DELETE
+        and any(_is_lost(other, state) for other in state.placements)
+    ):
+        return None
+    return Operation.DELETE
+
+
+def _correction(
+    placement: Placement, credential: Credential, state: LockState, now: datetime
+) -> Operation | None:
+    """What a code that should be on the lock needs."""
+    if placement.operation is Operation.DELETE:
+        return _removal(placement, state)
+    if placement.operation is Operation.CREATE or not _is_on_lock(placement):
+        return _resolution(placement, state, now)
+    if _is_as_wanted(placement, credential) or _is_lost(placement, state):
+        return None
+    names_slot = state.addressing is not Addressing.MEMBER or placement.address.slot is not None
+    if state.can_modify and names_slot and placement.modify_refusals < _MODIFY_TRIES:
+        return Operation.MODIFY
+    return Operation.DELETE
+
+
+def _resolution(placement: Placement, state: LockState, now: datetime) -> Operation | None:
+    """The lock's own means to settle a create of unknown outcome; never a second PIN."""
+    match state.addressing:
+        case Addressing.MEMBER:
+            return Operation.DELETE  # everything of that member; created again afterwards
+        case Addressing.SEQUENCE:
+            return Operation.CREATE  # the same number: `duplicate` means that it is there
+        case Addressing.SLOT:
+            if placement.creates > 1 or _late_report_may_come(placement, state, now):
+                return None
+            return Operation.CREATE  # once, same PIN and window: `duplicate` means that it is there
+
+
+def _may_create(credential: Credential, state: LockState, now: datetime) -> bool:
+    """May a new slot be allotted? Not while a delete by slot might still take it away."""
+    if state.addressing is not Addressing.SLOT:
+        return True
+    unsettled = any(placement.operation is Operation.DELETE for placement in state.placements)
+    return not unsettled or now >= credential.window.valid_from + SLOT_WAIT
+
+
+def _placements_by_credential(state: LockState) -> dict[str, tuple[Placement, ...]]:
+    grouped: dict[str, tuple[Placement, ...]] = {}
+    for placement in state.placements:
+        grouped[placement.credential_id] = (*grouped.get(placement.credential_id, ()), placement)
+    return grouped

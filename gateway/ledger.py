@@ -1,0 +1,214 @@
+"""Records what is to be sent to a lock before it is sent."""
+
+import random  # noqa: TID251 - only as the type of what is injected
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.domain import events
+from gateway.domain.jobs import JobKind
+from gateway.domain.model import Addressing, CodeAddress, LockSettings, Operation, Window
+from gateway.domain.plan import (
+    ExpiredOnLock,
+    Finished,
+    Issued,
+    LockState,
+    Send,
+    Settlement,
+    TakeOver,
+)
+from gateway.domain.policy import window_to_write
+from gateway.errors import NoPinLeftError, StoreError
+from gateway.minting import Mint
+from gateway.ports import Code, LockCapabilities
+from gateway.store import credentials, placements
+from gateway.store.database import Row, Session
+from gateway.store.moments import from_text
+from gateway.store.secretbox import SecretBox
+from gateway.turn import Turn
+
+_NUMBERS_REST = timedelta(days=2)  # how long a member or sequence is left alone after use
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """An operation that is recorded and, once committed, may be sent.
+
+    Attributes:
+        repeated: the same create was sent before and its outcome is not known.
+        before: the row as it was, None for a new code.
+    """
+
+    operation: Operation
+    kind: JobKind
+    placement_id: int
+    credential_id: str
+    address: CodeAddress
+    code: Code | None
+    repeated: bool = False
+    before: Row | None = None
+
+
+class Ledger:
+    """The intents of one lock. Every method runs inside the caller's transaction.
+
+    `ahead`: how long before its window a code may be written.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: LockSettings,
+        capabilities: LockCapabilities,
+        program_ahead: timedelta,
+        box: SecretBox,
+        mint: Mint,
+        draw: random.Random,
+    ) -> None:
+        self._settings = settings
+        self._capabilities = capabilities
+        early = settings.trust_window and capabilities.holds_window
+        self.ahead = program_ahead if early else timedelta(0)
+        self._box = box
+        self._mint = mint
+        self._draw = draw
+
+    async def state(self, session: Session) -> LockState:
+        """What the plan of the lock starts from."""
+        return await placements.lock_state(
+            session,
+            self._settings,
+            addressing=self._capabilities.addressing,
+            can_modify=self._capabilities.can_modify,
+            program_ahead=self.ahead,
+            late_report_time=timedelta(seconds=self._capabilities.late_report_time),
+        )
+
+    async def mint_due(self, turn: Turn, state: LockState) -> bool:
+        """Mint the PINs of what is due and has none; True if the state has changed."""
+        changed = False
+        for one in state.credentials:
+            start = one.window.valid_from - self.ahead
+            if not (one.wanted and start <= turn.now < one.window.valid_until):
+                continue
+            if one.pin_hash is not None or (one.gen is not None and one.gen.run_at > turn.now):
+                continue
+            try:
+                await self._mint.ensure(turn.session, one.reservation_id, turn.now)
+            except NoPinLeftError as error:
+                await turn.fail(JobKind.GEN, one.id, str(error))
+            else:
+                changed = True
+        return changed
+
+    async def settle(self, turn: Turn, settlement: Settlement) -> None:
+        """Record what follows without asking the lock."""
+        match settlement:
+            case TakeOver(placement_id=placement_id, credential_id=heir):
+                row = await self._row(turn, placement_id)
+                await placements.reassign(turn.session, self._box, row, heir)
+                await credentials.hand_over(turn.session, row["credential_id"], heir)
+                detail = f"the same guest stays on: the code of {row['credential_id']} goes on"
+                await turn.tell(events.CREDENTIAL_TAKEN_OVER, heir, detail)
+            case Issued(credential_id=credential_id):
+                await turn.drop(JobKind.GEN, credential_id)
+                await turn.tell(events.PIN_ISSUED, credential_id, "the PIN opens the door")
+            case Finished(credential_id=credential_id):
+                await turn.drop(JobKind.GEN, credential_id)
+                await turn.drop(JobKind.REV, credential_id)
+                await credentials.finish(turn.session, credential_id, turn.now)
+                await turn.tell(
+                    events.CREDENTIAL_REVOKED, credential_id, "nothing of it is on the lock"
+                )
+            case ExpiredOnLock(placement_id=placement_id):
+                await placements.removed(
+                    turn.session, placement_id, known_from="expired on lock", now=turn.now
+                )
+
+    async def begin(self, turn: Turn, send: Send, state: LockState) -> Command:
+        """Record the operation as sent. The caller commits before the first byte leaves."""
+        credential = next(one for one in state.credentials if one.id == send.credential_id)
+        written = window_to_write(credential.window, self._settings.window_mode)
+        if send.placement_id is None:
+            return await self._begin_new(turn, send, written)
+        before = await self._row(turn, send.placement_id)
+        await placements.start_operation(
+            turn.session,
+            send.placement_id,
+            send.operation,
+            window=written if send.operation is Operation.MODIFY else None,
+            message_id=None if send.operation is Operation.DELETE else self._message_id(),
+            now=turn.now,
+        )
+        row = await self._row(turn, send.placement_id)
+        code = None
+        if send.operation is not Operation.DELETE:
+            pin = self._box.open(row["pin"], row=f"placement:{row['credential_id']}")
+            moves = send.operation is Operation.MODIFY
+            code = Code(pin=pin, window=written if moves else _window(row))
+        return Command(
+            operation=send.operation,
+            kind=send.kind,
+            placement_id=send.placement_id,
+            credential_id=send.credential_id,
+            address=placements.address_of(row),
+            code=code,
+            repeated=send.operation is Operation.CREATE,
+            before=before,
+        )
+
+    async def _begin_new(self, turn: Turn, send: Send, written: Window | None) -> Command:
+        pin = await credentials.pin(turn.session, self._box, send.credential_id)
+        if pin is None:
+            raise StoreError(f"{send.credential_id} has no PIN")
+        address = await self._allot(turn)
+        code = placements.NewCode(
+            credential_id=send.credential_id,
+            settings=self._settings,
+            address=address,
+            written=written,
+            pin=pin,
+        )
+        return Command(
+            operation=Operation.CREATE,
+            kind=send.kind,
+            placement_id=await placements.insert(turn.session, self._box, code, turn.now),
+            credential_id=send.credential_id,
+            address=address,
+            code=Code(pin=pin, window=written),
+        )
+
+    async def _row(self, turn: Turn, placement_id: int) -> Row:
+        row = await placements.get(turn.session, placement_id)
+        if row is None:
+            raise StoreError(f"placement {placement_id} has gone")
+        return row
+
+    async def _allot(self, turn: Turn) -> CodeAddress:
+        """Numbers of our own range at random, none used on the lock lately."""
+        members, sequences = await placements.numbers_seen(
+            turn.session, self._settings.name, turn.now - _NUMBERS_REST
+        )
+        match self._capabilities.addressing:
+            case Addressing.MEMBER:
+                member = self._free(self._capabilities.member_range, members)
+                return CodeAddress(member=member, message_id=self._message_id())
+            case Addressing.SEQUENCE:
+                sequence = self._free(self._capabilities.sequence_range, sequences)
+                return CodeAddress(sequence=sequence, message_id=self._message_id())
+            case Addressing.SLOT:
+                return CodeAddress(message_id=self._message_id())
+
+    def _free(self, numbers: range, used: set[int]) -> int:
+        free = [number for number in numbers if number not in used]
+        return self._draw.choice(free or list(numbers))
+
+    def _message_id(self) -> int | None:
+        return self._draw.randrange(1, 0xFFFF) if self._capabilities.uses_message_id else None
+
+
+def _window(row: Row) -> Window | None:
+    if row["written_from"] is None:
+        return None
+    return Window(
+        valid_from=from_text(row["written_from"]), valid_until=from_text(row["written_until"])
+    )

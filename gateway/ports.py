@@ -1,0 +1,262 @@
+"""What the services need of the world, as Protocols."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+
+from gateway.domain.jobs import Job
+from gateway.domain.model import (
+    Accommodation,
+    Addressing,
+    CodeAddress,
+    Guest,
+    Operation as Operation,  # noqa: PLC0414 - part of this contract
+    Refusal,
+    Reservation,
+    Window,
+)
+from gateway.errors import MalformedReservationError
+
+# --- Stays -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Stays holds the reservation under this id."""
+
+    reservation: Reservation
+    guest: Guest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """Stays answered 404 with a JSON body."""
+
+
+class ReservationSource(Protocol):
+    """Where reservations come from.
+
+    Every method raises StaysUnavailableError (after the attempts) or StaysRefusedError.
+    """
+
+    def pages(
+        self, start: date, end: date, *, listing_ids: tuple[str, ...] = ()
+    ) -> AsyncIterator[tuple[Reservation | MalformedReservationError, ...]]:
+        """All reservations of every type touching [start, end], page by page, to the empty page.
+
+        Rows come as Stays sends them: duplicates and merely-touching stays included.
+        """
+        ...
+
+    async def reservation(self, reservation_id: str) -> Found | Gone:
+        """One reservation by its long or short id, with its guest (name and phone where told).
+
+        Raises:
+            MalformedReservationError: what came cannot be understood.
+        """
+        ...
+
+    async def guest(self, client_id: str) -> Guest:
+        """Name and phone of a client; an empty Guest where Stays does not know the client."""
+        ...
+
+    async def accommodation(self, listing_id: str) -> Accommodation | None:
+        """One listing by its long or short id; None on a 404 with a JSON body."""
+        ...
+
+
+# --- Locks -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockCapabilities:
+    """What the profile of a lock can do; ranges are inclusive-exclusive like `range`."""
+
+    addressing: Addressing
+    pin_lengths: tuple[int, ...]
+    holds_window: bool
+    can_modify: bool
+    uses_message_id: bool
+    member_range: range = range(0)
+    sequence_range: range = range(0)
+    report_deadline: float = 10.0  # seconds after which a silent lock makes `unknown`
+    late_report_time: float = 120.0  # seconds in which a late report may still come
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """A PIN with its window, as it is to be written. `window` None: no limits (permanent)."""
+
+    pin: str = field(repr=False)
+    window: Window | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """The lock's own report says yes. `address` is completed by what the lock told (its slot)."""
+
+    address: CodeAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The lock's own report, or the hub's retcode or error, says no."""
+
+    reason: Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """It was written (in part, perhaps) and no report told the outcome."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """Not a byte left: the connection went away first."""
+
+    why: str
+
+
+Outcome = Confirmed | Rejected | Unknown | NotSent
+
+
+class LockDriver(Protocol):
+    """One lock. Each operation sends its command at most once and never repeats it by itself.
+
+    The caller keeps to one operation at a time per lock.
+    """
+
+    @property
+    def capabilities(self) -> LockCapabilities:
+        """What the lock can do, by its profile and overrides."""
+        ...
+
+    @property
+    def reachable(self) -> bool | None:
+        """Is there a signed-in connection, and does the hub not call the lock offline?
+
+        None before the first attempt has ended.
+        """
+        ...
+
+    @property
+    def last_answer(self) -> float | None:
+        """`Clock.monotonic()` of the last thing this lock itself said; None if nothing yet."""
+        ...
+
+    async def ready(self) -> None:
+        """Return once the lock can take a command; try to connect at once if it cannot.
+
+        Raises:
+            LockUnreachableError: within 6 s.
+            WrongKeyError: the peer is silent at sign-in.
+        """
+        ...
+
+    async def create(self, address: CodeAddress, code: Code) -> Outcome:
+        """Write a new code. `address` holds member or sequence, and message_id, as the profile uses."""
+        ...
+
+    async def modify(self, address: CodeAddress, code: Code) -> Outcome:
+        """Change the window of a live code in place; `code` carries the full PIN."""
+        ...
+
+    async def delete(self, address: CodeAddress) -> Outcome:
+        """Delete a code; by member where the slot is unknown and the profile can.
+
+        "Does not exist" is a Confirmed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockReached:
+    """A connection to the lock is newly up (or the hub says that it is online again)."""
+
+    lock: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockLost:
+    """The connection went away, or the hub says that the lock is offline."""
+
+    lock: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeReported:
+    """A report on a create, modify or delete that no operation in flight was waiting for.
+
+    Late reports, duplicates, the phone app's traffic. `outcome` Confirmed or Rejected; `address`
+    holds all the report tells (member, slot, sequence, message_id).
+    """
+
+    lock: str
+    operation: Operation
+    address: CodeAddress
+    outcome: Confirmed | Rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The lock reports an opening by PIN; `slot` is the number it names."""
+
+    lock: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReported:
+    """What a lock pushes of itself. None: not part of this report."""
+
+    lock: str
+    battery_percent: int | None = None
+    battery_state: str | None = None
+    alarm: str | None = None
+
+
+LockEvent = LockReached | LockLost | CodeReported | Opened | StatusReported
+LockListener = Callable[[LockEvent], None]
+
+
+# --- People ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something a person should know. `event` is one of gateway.domain.events.
+
+    `detail` says in words what happened and what to do; no PIN, key or guest data in it.
+    """
+
+    event: str
+    at: datetime
+    subject: str  # stay code, lock name or "gateway"
+    detail: str
+
+
+class Notifier(Protocol):
+    """Tells people."""
+
+    async def tell(self, notice: Notice) -> None:
+        """Hand the notice on; never raises for a channel that does not work."""
+        ...
+
+
+# --- Jobs ------------------------------------------------------------------------------------
+
+
+class JobBoard(Protocol):
+    """The scheduler's mirror of the jobs table, told of changes after their commit."""
+
+    def put(self, jobs: Iterable[Job]) -> None:
+        """These jobs are new or have another due time."""
+        ...
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """These jobs are done or gone."""
+        ...

@@ -1,0 +1,1 @@
+"""SQLite: the one connection, the queries by aggregate, the encryption of PINs."""

@@ -1,0 +1,256 @@
+"""Credentials: what should be on each lock, with the PINs that were minted for it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from gateway.domain.entitlement import Planned, Want, Withdraw
+from gateway.domain.model import Window
+from gateway.store.database import Row, Session
+from gateway.store.moments import from_text, to_text
+from gateway.store.reservations import LIVE
+from gateway.store.secretbox import SecretBox
+
+_ON_LOCK = (
+    f"EXISTS (SELECT 1 FROM placements p WHERE p.credential_id = c.id AND p.evidence IN {LIVE})"
+)
+
+
+async def planned(session: Session, since: datetime, now: datetime) -> list[Planned]:
+    """The credentials of stays that end at `since` or later, and those not finished."""
+    rows = await session.all(
+        f"SELECT c.*, {_ON_LOCK} AS on_lock,"
+        " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || c.id) AS has_gen,"
+        " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'rev-' || c.id) AS has_rev"
+        " FROM credentials c JOIN reservations r ON r.id = c.reservation_id"
+        " WHERE r.check_out_at >= ? OR c.revoked_at IS NULL",
+        (to_text(since),),
+    )
+    return [_planned(row, now) for row in rows]
+
+
+def _planned(row: Row, now: datetime) -> Planned:
+    window = window_of(row)
+    return Planned(
+        id=row["id"],
+        reservation_id=row["reservation_id"],
+        lock=row["lock"],
+        unit=row["unit"],
+        window=window,
+        wanted=bool(row["wanted"]),
+        ended=row["revoked_at"] is not None or window.valid_until <= now,
+        on_lock=bool(row["on_lock"]),
+        follows=row["follows"],
+        has_gen=bool(row["has_gen"]),
+        has_rev=bool(row["has_rev"]),
+    )
+
+
+def window_of(row: Row) -> Window:
+    """The window of a credential's row."""
+    return Window(
+        valid_from=from_text(row["valid_from"]), valid_until=from_text(row["valid_until"])
+    )
+
+
+async def want(session: Session, wants: Iterable[Want], now: datetime) -> None:
+    """Insert credentials, or give those of the same ids this window; a withdrawn one is back."""
+    moment = to_text(now)
+    await session.execute_many(
+        "INSERT INTO credentials (id, reservation_id, lock, unit, valid_from, valid_until, wanted,"
+        " follows, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, ?8)"
+        " ON CONFLICT (id) DO UPDATE SET unit = ?4, valid_from = ?5, valid_until = ?6, wanted = 1,"
+        " follows = ?7, withdrawn_because = NULL, revoked_at = NULL, taken_over_by = NULL,"
+        " reason = NULL, updated_at = ?8",
+        [
+            (
+                one.id,
+                one.reservation_id,
+                one.lock,
+                one.unit,
+                to_text(one.window.valid_from),
+                to_text(one.window.valid_until),
+                one.follows,
+                moment,
+            )
+            for one in wants
+        ],
+    )
+
+
+async def withdraw(session: Session, withdrawals: Iterable[Withdraw], now: datetime) -> None:
+    """Nothing entitles to these any more. One that moved ends at its `at` at the latest."""
+    moment = to_text(now)
+    await session.execute_many(
+        "UPDATE credentials SET wanted = 0, withdrawn_because = ?2, updated_at = ?3, reason = NULL,"
+        " valid_until = CASE WHEN ?2 = 'moved' AND valid_from < ?4 THEN min(valid_until, ?4)"
+        " ELSE valid_until END WHERE id = ?1",
+        [(one.id, one.because, moment, to_text(one.at)) for one in withdrawals],
+    )
+
+
+async def orphaned_jobs(session: Session) -> list[str]:
+    """Jobs that nothing entitles to: all of a withdrawn credential but the removal of a code."""
+    rows = await session.all(
+        "SELECT j.id FROM jobs j JOIN credentials c ON c.id = j.credential_id"
+        f" WHERE c.wanted = 0 AND (j.kind = 'gen' OR NOT {_ON_LOCK})"
+    )
+    return [row["id"] for row in rows]
+
+
+async def note_reason(session: Session, credential_id: str, reason: str | None) -> None:
+    """Keep what stands in the way of a credential, in words; None: nothing does."""
+    await session.execute("UPDATE credentials SET reason = ? WHERE id = ?", (reason, credential_id))
+
+
+async def confirm(session: Session, credential_id: str, now: datetime) -> None:
+    """A lock has confirmed a code of the credential."""
+    await session.execute(
+        "UPDATE credentials SET confirmed_at = ?, reason = NULL WHERE id = ?",
+        (to_text(now), credential_id),
+    )
+
+
+async def finish(session: Session, credential_id: str, now: datetime) -> None:
+    """Nothing of the credential can be on its lock any more."""
+    await session.execute(
+        "UPDATE credentials SET revoked_at = ?, reason = NULL WHERE id = ? AND revoked_at IS NULL",
+        (to_text(now), credential_id),
+    )
+
+
+async def hand_over(session: Session, credential_id: str, successor_id: str) -> None:
+    """The code of a credential belongs to the same guest's next stay from now on."""
+    await session.execute(
+        "UPDATE credentials SET taken_over_by = ? WHERE id = ?", (successor_id, credential_id)
+    )
+
+
+# --- PINs --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """One door of a stay: its credential and the PIN minted for it."""
+
+    credential_id: str
+    lock: str
+    follows: str | None
+    pin: str | None = field(default=None, repr=False)
+    pin_refusals: int = 0
+    confirmed: bool = False
+
+
+async def doors(session: Session, box: SecretBox, reservation_id: str) -> list[Door]:
+    """The wanted doors of a stay. `confirmed`: its newest code is, with the door's present PIN."""
+    rows = await session.all(
+        "SELECT c.*, (SELECT p.evidence IN ('confirmed', 'observed') AND p.pin_hash = c.pin_hash"
+        " FROM placements p WHERE p.credential_id = c.id ORDER BY p.id DESC LIMIT 1) AS confirmed"
+        " FROM credentials c WHERE c.reservation_id = ? AND c.wanted = 1 ORDER BY c.id",
+        (reservation_id,),
+    )
+    return [
+        Door(
+            credential_id=row["id"],
+            lock=row["lock"],
+            follows=row["follows"],
+            pin=pin_of(row, box),
+            pin_refusals=row["pin_refusals"],
+            confirmed=bool(row["confirmed"]),
+        )
+        for row in rows
+    ]
+
+
+def pin_of(row: Row, box: SecretBox) -> str | None:
+    """The PIN in a credential's row."""
+    return None if row["pin"] is None else box.open(row["pin"], row=f"credential:{row['id']}")
+
+
+async def pin(session: Session, box: SecretBox, credential_id: str) -> str | None:
+    """The PIN of a credential, None before it is minted or after it was erased."""
+    row = await session.one("SELECT id, pin FROM credentials WHERE id = ?", (credential_id,))
+    return None if row is None else pin_of(row, box)
+
+
+async def stay_of(session: Session, credential_id: str) -> str:
+    """The reservation id of a credential."""
+    row = await session.one("SELECT reservation_id FROM credentials WHERE id = ?", (credential_id,))
+    return "" if row is None else str(row["reservation_id"])
+
+
+async def set_pin(session: Session, box: SecretBox, credential_id: str, value: str) -> None:
+    """Give a credential its PIN."""
+    await session.execute(
+        "UPDATE credentials SET pin = ?, pin_hash = ? WHERE id = ?",
+        (box.seal(value, row=f"credential:{credential_id}"), box.hash(value), credential_id),
+    )
+
+
+async def count_refusal(session: Session, credential_id: str) -> None:
+    """A lock refused the PIN itself."""
+    await session.execute(
+        "UPDATE credentials SET pin_refusals = pin_refusals + 1 WHERE id = ?", (credential_id,)
+    )
+
+
+async def live_pins(
+    session: Session, box: SecretBox, locks: Iterable[str], *, except_stays: Iterable[str]
+) -> set[str]:
+    """The PINs that are or may be on these locks, or are promised for them, of other stays."""
+    found: set[str] = set()
+    others = tuple(except_stays)
+    marks = ", ".join("?" * len(others))
+    for lock in locks:
+        rows = await session.all(
+            "SELECT c.id, c.pin FROM credentials c WHERE c.lock = ? AND c.pin IS NOT NULL"
+            f" AND (c.wanted = 1 AND c.revoked_at IS NULL OR {_ON_LOCK})"
+            f" AND c.reservation_id NOT IN ({marks})",
+            (lock, *others),
+        )
+        found |= {box.open(row["pin"], row=f"credential:{row['id']}") for row in rows}
+        rows = await session.all(
+            "SELECT p.credential_id, p.pin FROM placements p"
+            " JOIN credentials c ON c.id = p.credential_id"
+            f" WHERE p.lock = ? AND p.pin IS NOT NULL AND p.evidence IN {LIVE}"
+            f" AND c.reservation_id NOT IN ({marks})",
+            (lock, *others),
+        )
+        found |= {box.open(row["pin"], row=f"placement:{row['credential_id']}") for row in rows}
+    return found
+
+
+async def recent_hashes(session: Session, locks: Iterable[str], since: datetime) -> set[bytes]:
+    """The hashes of the PINs that were sent to these locks at `since` or later."""
+    found: set[bytes] = set()
+    for lock in locks:
+        rows = await session.all(
+            "SELECT pin_hash FROM placements WHERE lock = ?"
+            f" AND (sent_at >= ? OR revoked_at >= ? OR evidence IN {LIVE})",
+            (lock, to_text(since), to_text(since)),
+        )
+        found |= {row["pin_hash"] for row in rows}
+    return found
+
+
+async def stay_dates(session: Session, reservation_id: str) -> tuple[date, ...]:
+    """The wall clock dates of a stay."""
+    row = await session.one(
+        "SELECT check_in_date, check_out_date FROM reservations WHERE id = ?", (reservation_id,)
+    )
+    if row is None:
+        return ()
+    return date.fromisoformat(row["check_in_date"]), date.fromisoformat(row["check_out_date"])
+
+
+async def erase_pins(session: Session, revoked_before: datetime) -> None:
+    """Erase the ciphertext of PINs whose revocation was confirmed before the moment."""
+    moment = to_text(revoked_before)
+    await session.execute(
+        "UPDATE placements SET pin = NULL WHERE pin IS NOT NULL AND revoked_at < ?", (moment,)
+    )
+    await session.execute(
+        "UPDATE credentials SET pin = NULL, pin_hash = NULL"
+        " WHERE pin IS NOT NULL AND revoked_at < ?",
+        (moment,),
+    )

@@ -1,0 +1,25 @@
+"""How moments are kept in the database: RFC 3339 text in UTC, to the second."""
+
+from datetime import UTC, datetime
+
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def to_text(moment: datetime) -> str:
+    """The moment as the database and the API write it; fractions of a second are cut off."""
+    return moment.astimezone(UTC).strftime(_FORMAT)
+
+
+def to_text_or_none(moment: datetime | None) -> str | None:
+    """`to_text`, None for None."""
+    return None if moment is None else to_text(moment)
+
+
+def from_text(text: str) -> datetime:
+    """The moment that `to_text` wrote, aware, in UTC."""
+    return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+
+
+def from_text_or_none(text: str | None) -> datetime | None:
+    """`from_text`, None for None."""
+    return None if text is None else from_text(text)

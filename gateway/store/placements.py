@@ -1,0 +1,319 @@
+"""Placements: every code ever written to a lock, and what is known of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from gateway.domain.jobs import Job
+from gateway.domain.model import (
+    Addressing,
+    CodeAddress,
+    Evidence,
+    LockSettings,
+    Operation,
+    Window,
+)
+from gateway.domain.plan import Credential, LockState, Placement
+from gateway.domain.policy import window_to_write
+from gateway.store.credentials import window_of
+from gateway.store.database import Row, Session
+from gateway.store.jobs import job_of
+from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
+from gateway.store.reservations import LIVE
+from gateway.store.secretbox import SecretBox
+
+
+async def lock_state(
+    session: Session,
+    settings: LockSettings,
+    *,
+    addressing: Addressing,
+    can_modify: bool,
+    program_ahead: timedelta,
+    late_report_time: timedelta,
+) -> LockState:
+    """All that the plan of one lock needs. Codes on a device that was replaced are left out."""
+    rows = await session.all(
+        "SELECT c.*, r.check_in_at, r.check_out_at FROM credentials c"
+        " JOIN reservations r ON r.id = c.reservation_id"
+        " WHERE c.lock = ? AND c.revoked_at IS NULL",
+        (settings.name,),
+    )
+    jobs = {
+        row["id"]: job_of(row)
+        for row in await session.all(
+            "SELECT j.* FROM jobs j JOIN credentials c ON c.id = j.credential_id WHERE c.lock = ?",
+            (settings.name,),
+        )
+    }
+    unsettled = await _unsettled_stays(session, settings.name)
+    placements = await session.all(
+        f"SELECT * FROM placements WHERE lock = ? AND evidence IN {LIVE} AND device_id = ?"
+        " AND node_id IS ? ORDER BY id",
+        (settings.name, settings.device_id, settings.node_id),
+    )
+    return LockState(
+        lock=settings.name,
+        addressing=addressing,
+        can_modify=can_modify,
+        program_ahead=program_ahead,
+        late_report_time=late_report_time,
+        trusts_window=settings.trust_window,
+        credentials=tuple(_credential(row, settings, jobs, unsettled) for row in rows),
+        placements=tuple(_placement(row) for row in placements),
+    )
+
+
+async def _unsettled_stays(session: Session, lock: str) -> set[str]:
+    """Stays with a code on this lock and a due door whose newest code is not confirmed."""
+    rows = await session.all(
+        "SELECT DISTINCT o.reservation_id FROM credentials o"
+        " WHERE o.wanted = 1 AND o.revoked_at IS NULL"
+        " AND o.reservation_id IN (SELECT reservation_id FROM credentials WHERE lock = ?)"
+        " AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || o.id)"
+        " AND coalesce((SELECT p.evidence NOT IN ('confirmed', 'observed') OR p.pin_hash IS NOT o.pin_hash"
+        " FROM placements p WHERE p.credential_id = o.id ORDER BY p.id DESC LIMIT 1), 1)",
+        (lock,),
+    )
+    return {row["reservation_id"] for row in rows}
+
+
+def _credential(
+    row: Row, settings: LockSettings, jobs: Mapping[str, Job], unsettled: set[str]
+) -> Credential:
+    window = window_of(row)
+    waits = row["reservation_id"] in unsettled
+    return Credential(
+        id=row["id"],
+        reservation_id=row["reservation_id"],
+        window=window,
+        written=window_to_write(window, settings.window_mode),
+        wanted=bool(row["wanted"]),
+        lingers=row["withdrawn_because"] == "moved" and waits,
+        settled_everywhere=not waits,
+        pin_hash=row["pin_hash"],
+        follows=row["follows"],
+        taken_over=row["taken_over_by"] is not None,
+        issued_before=row["confirmed_at"] is not None,
+        check_in_at=from_text(row["check_in_at"]),
+        check_out_at=from_text(row["check_out_at"]),
+        gen=jobs.get(f"gen-{row['id']}"),
+        rev=jobs.get(f"rev-{row['id']}"),
+    )
+
+
+def _placement(row: Row) -> Placement:
+    return Placement(
+        id=row["id"],
+        credential_id=row["credential_id"],
+        address=address_of(row),
+        pin_hash=row["pin_hash"],
+        written=_window(row["written_from"], row["written_until"]),
+        evidence=Evidence(row["evidence"]),
+        operation=None if row["operation"] is None else Operation(row["operation"]),
+        operation_at=from_text_or_none(row["operation_at"]),
+        creates=row["creates"],
+        modify_refusals=row["modify_refusals"],
+    )
+
+
+def _window(start: str | None, end: str | None) -> Window | None:
+    if start is None or end is None:
+        return None
+    return Window(valid_from=from_text(start), valid_until=from_text(end))
+
+
+def address_of(row: Row) -> CodeAddress:
+    """Where the code of a row is on its lock."""
+    return CodeAddress(
+        member=row["member"],
+        slot=row["slot"],
+        sequence=row["sequence"],
+        message_id=row["message_id"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCode:
+    """A code about to be sent for the first time."""
+
+    credential_id: str
+    settings: LockSettings
+    address: CodeAddress
+    written: Window | None
+    pin: str = field(repr=False)
+
+
+async def insert(session: Session, box: SecretBox, code: NewCode, now: datetime) -> int:
+    """Record a code as `sent`, before the first byte leaves; its id."""
+    written = code.written
+    return await session.insert(
+        "INSERT INTO placements (credential_id, lock, device_id, node_id, member, slot, sequence,"
+        " message_id, pin, pin_hash, written_from, written_until, evidence, operation,"
+        " operation_at, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 'create', ?, ?)",
+        (
+            code.credential_id,
+            code.settings.name,
+            code.settings.device_id,
+            code.settings.node_id,
+            code.address.member,
+            code.address.slot,
+            code.address.sequence,
+            code.address.message_id,
+            box.seal(code.pin, row=f"placement:{code.credential_id}"),
+            box.hash(code.pin),
+            to_text_or_none(written.valid_from if written else None),
+            to_text_or_none(written.valid_until if written else None),
+            to_text(now),
+            to_text(now),
+        ),
+    )
+
+
+async def get(session: Session, placement_id: int) -> Row | None:
+    """The row of one placement."""
+    return await session.one("SELECT * FROM placements WHERE id = ?", (placement_id,))
+
+
+async def live(session: Session, lock: str) -> list[Row]:
+    """The rows of all codes that are or may be on a lock."""
+    return await session.all(
+        f"SELECT * FROM placements WHERE lock = ? AND evidence IN {LIVE} ORDER BY id", (lock,)
+    )
+
+
+async def start_operation(
+    session: Session,
+    placement_id: int,
+    operation: Operation,
+    *,
+    window: Window | None,
+    message_id: int | None,
+    now: datetime,
+) -> None:
+    """Record that an operation on a known code is about to be sent."""
+    await session.execute(
+        "UPDATE placements SET operation = ?2, operation_at = ?3, operation_from = ?4,"
+        " operation_until = ?5, message_id = coalesce(?6, message_id),"
+        " creates = creates + (?2 = 'create'),"
+        " evidence = CASE WHEN ?2 = 'delete' THEN 'revoking' ELSE evidence END WHERE id = ?1",
+        (
+            placement_id,
+            operation,
+            to_text(now),
+            to_text_or_none(window.valid_from if window else None),
+            to_text_or_none(window.valid_until if window else None),
+            message_id,
+        ),
+    )
+
+
+async def restore(session: Session, before: Row) -> None:
+    """Take back an operation of which nothing left; `before` is the row as it was."""
+    await session.execute(
+        "UPDATE placements SET operation = ?, operation_at = ?, operation_from = ?,"
+        " operation_until = ?, creates = ?, evidence = ? WHERE id = ?",
+        (
+            before["operation"],
+            before["operation_at"],
+            before["operation_from"],
+            before["operation_until"],
+            before["creates"],
+            before["evidence"],
+            before["id"],
+        ),
+    )
+
+
+async def forget(session: Session, placement_id: int) -> None:
+    """Remove a code of which nothing ever left."""
+    await session.execute("DELETE FROM placements WHERE id = ?", (placement_id,))
+
+
+async def created(
+    session: Session, placement_id: int, *, address: CodeAddress, known_from: str, now: datetime
+) -> None:
+    """The lock says that the code is on it."""
+    await session.execute(
+        "UPDATE placements SET evidence = 'confirmed', operation = NULL, operation_at = NULL,"
+        " slot = coalesce(?, slot), confirmed_at = ?, known_from = ?, reason = NULL WHERE id = ?",
+        (address.slot, to_text(now), known_from, placement_id),
+    )
+
+
+async def modified(session: Session, placement_id: int, *, known_from: str, now: datetime) -> None:
+    """The lock says that the code has its new window."""
+    await session.execute(
+        "UPDATE placements SET written_from = operation_from, written_until = operation_until,"
+        " operation = NULL, operation_at = NULL, operation_from = NULL, operation_until = NULL,"
+        " modify_refusals = 0, confirmed_at = ?, known_from = ?, reason = NULL WHERE id = ?",
+        (to_text(now), known_from, placement_id),
+    )
+
+
+async def removed(session: Session, placement_id: int, *, known_from: str, now: datetime) -> None:
+    """The code is not on the lock any more."""
+    await session.execute(
+        "UPDATE placements SET evidence = 'revoked', operation = NULL, operation_at = NULL,"
+        " revoked_at = ?, known_from = ?, reason = NULL WHERE id = ?",
+        (to_text(now), known_from, placement_id),
+    )
+
+
+async def refused(
+    session: Session, placement_id: int, operation: Operation, *, reason: str, now: datetime
+) -> None:
+    """The lock said no: a create is not there; after a modify or delete the code is as it was."""
+    await session.execute(
+        "UPDATE placements SET operation = NULL, operation_at = NULL, known_from = 'report',"
+        " evidence = iif(?2 = 'create', 'rejected', evidence),"
+        " revoked_at = iif(?2 = 'create', ?3, revoked_at),"
+        " modify_refusals = modify_refusals + (?2 = 'modify'), reason = ?4 WHERE id = ?1",
+        (placement_id, operation, to_text(now), reason),
+    )
+
+
+async def silent(session: Session, placement_id: int, operation: Operation, *, why: str) -> None:
+    """No report told the outcome: a create is `unknown`; a modify or delete stays under way."""
+    await session.execute(
+        "UPDATE placements SET evidence = iif(?2 = 'create', 'unknown', evidence), reason = ?3"
+        " WHERE id = ?1",
+        (placement_id, operation, why),
+    )
+
+
+async def observed(session: Session, placement_id: int) -> None:
+    """The lock reported an opening with the code."""
+    await session.execute(
+        "UPDATE placements SET evidence = 'observed', known_from = 'opening', operation = NULL,"
+        " confirmed_at = coalesce(confirmed_at, sent_at) WHERE id = ?",
+        (placement_id,),
+    )
+
+
+async def reassign(session: Session, box: SecretBox, row: Row, credential_id: str) -> None:
+    """Give a code on the lock to another credential."""
+    pin = box.open(row["pin"], row=f"placement:{row['credential_id']}")
+    await session.execute(
+        "UPDATE placements SET credential_id = ?, pin = ? WHERE id = ?",
+        (credential_id, box.seal(pin, row=f"placement:{credential_id}"), row["id"]),
+    )
+
+
+async def doubt_unanswered(session: Session) -> int:
+    """At start: what was `sent` when the process ended is `unknown`; how many codes that are."""
+    return await session.execute(
+        "UPDATE placements SET evidence = 'unknown', reason = 'the gateway stopped before the answer'"
+        " WHERE evidence = 'sent'"
+    )
+
+
+async def numbers_seen(session: Session, lock: str, since: datetime) -> tuple[set[int], set[int]]:
+    """Members and sequences used on a lock that are live or were used at `since` or later."""
+    rows = await session.all(
+        f"SELECT member, sequence FROM placements WHERE lock = ? AND (sent_at >= ? OR evidence IN {LIVE})",
+        (lock, to_text(since)),
+    )
+    members = {row["member"] for row in rows if row["member"] is not None}
+    sequences = {row["sequence"] for row in rows if row["sequence"] is not None}
+    return members, sequences

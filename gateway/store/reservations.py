@@ -1,0 +1,214 @@
+"""Reservations as Stays last showed them, and what is remembered of each."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+
+from gateway.domain.model import Accommodation, Guest, Reservation, ReservationType
+from gateway.store.database import Row, Session
+from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
+
+LIVE = (
+    "('sent', 'confirmed', 'observed', 'unknown', 'revoking')"  # evidence of what may be on a lock
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReservation:
+    """One row of the table; `holds_placement`: a code of it is or may be on a lock."""
+
+    reservation: Reservation
+    unit: str | None
+    check_in_at: datetime
+    check_out_at: datetime
+    over_at_first_sight: bool = False
+    deleted_at: datetime | None = None
+    missing_reads: int = 0
+    held_since: datetime | None = None
+    held_reads: int = 0
+    kept: bool = False
+    blocked: bool = False
+    holds_placement: bool = False
+
+
+_SELECT = (
+    "SELECT r.*, EXISTS (SELECT 1 FROM credentials c JOIN placements p ON p.credential_id = c.id"
+    f" WHERE c.reservation_id = r.id AND p.evidence IN {LIVE}) AS holds_placement"
+    " FROM reservations r"
+)
+
+
+async def current(session: Session, since: datetime) -> dict[str, StoredReservation]:
+    """Those that end at `since` or later, or have a credential that is not finished, by id."""
+    rows = await session.all(
+        f"{_SELECT} WHERE r.check_out_at >= ? OR EXISTS (SELECT 1 FROM credentials c"
+        " WHERE c.reservation_id = r.id AND c.revoked_at IS NULL)",
+        (to_text(since),),
+    )
+    return {row["id"]: _stored(row) for row in rows}
+
+
+async def by_ids(session: Session, ids: Iterable[str]) -> dict[str, StoredReservation]:
+    """Those with these long ids."""
+    found: dict[str, StoredReservation] = {}
+    for chunk in _chunks(ids):
+        marks = ", ".join("?" * len(chunk))
+        rows = await session.all(f"{_SELECT} WHERE r.id IN ({marks})", chunk)
+        found |= {row["id"]: _stored(row) for row in rows}
+    return found
+
+
+async def save(session: Session, rows: Iterable[StoredReservation], now: datetime) -> None:
+    """Insert the reservations, or change those of the same ids; guest data is left as it is."""
+    moment = to_text(now)
+    await session.execute_many(
+        "INSERT INTO reservations (id, code, type, listing_id, check_in_date, check_in_time,"
+        " check_out_date, check_out_time, client_id, partner_code, channel, unit, check_in_at,"
+        " check_out_at, over_at_first_sight, deleted_at, missing_reads, held_since, held_reads,"
+        " held_verdict, first_seen_at, changed_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
+        " ?19, ?20, ?21, ?21)"
+        " ON CONFLICT (id) DO UPDATE SET code = ?2, type = ?3, listing_id = ?4, check_in_date = ?5,"
+        " check_in_time = ?6, check_out_date = ?7, check_out_time = ?8,"
+        # another client: the guest is read again
+        " guest_read_at = CASE WHEN client_id IS ?9 THEN guest_read_at END,"
+        " client_id = ?9, partner_code = ?10, channel = ?11, unit = ?12, check_in_at = ?13,"
+        " check_out_at = ?14, over_at_first_sight = ?15, deleted_at = ?16, missing_reads = ?17,"
+        " held_since = ?18, held_reads = ?19, held_verdict = ?20, changed_at = ?21",
+        [_parameters(row, moment) for row in rows],
+    )
+
+
+def _parameters(row: StoredReservation, moment: str) -> tuple[object, ...]:
+    one = row.reservation
+    return (
+        one.id,
+        one.code,
+        one.type,
+        one.listing_id,
+        one.check_in_date.isoformat(),
+        _clock_text(one.check_in_time),
+        one.check_out_date.isoformat(),
+        _clock_text(one.check_out_time),
+        one.client_id,
+        one.partner_code,
+        one.channel,
+        row.unit,
+        to_text(row.check_in_at),
+        to_text(row.check_out_at),
+        int(row.over_at_first_sight),
+        to_text_or_none(row.deleted_at),
+        row.missing_reads,
+        to_text_or_none(row.held_since),
+        row.held_reads,
+        "kept" if row.kept else None,
+        moment,
+    )
+
+
+def _stored(row: Row) -> StoredReservation:
+    return StoredReservation(
+        reservation=Reservation(
+            id=row["id"],
+            code=row["code"],
+            type=ReservationType(row["type"]),
+            listing_id=row["listing_id"],
+            check_in_date=date.fromisoformat(row["check_in_date"]),
+            check_in_time=_clock(row["check_in_time"]),
+            check_out_date=date.fromisoformat(row["check_out_date"]),
+            check_out_time=_clock(row["check_out_time"]),
+            client_id=row["client_id"],
+            partner_code=row["partner_code"],
+            channel=row["channel"],
+        ),
+        unit=row["unit"],
+        check_in_at=from_text(row["check_in_at"]),
+        check_out_at=from_text(row["check_out_at"]),
+        over_at_first_sight=bool(row["over_at_first_sight"]),
+        deleted_at=from_text_or_none(row["deleted_at"]),
+        missing_reads=row["missing_reads"],
+        held_since=from_text_or_none(row["held_since"]),
+        held_reads=row["held_reads"],
+        kept=row["held_verdict"] == "kept",
+        blocked=row["blocked_at"] is not None,
+        holds_placement=bool(row["holds_placement"]),
+    )
+
+
+def _clock(text: str | None) -> time | None:
+    return None if text is None else time.fromisoformat(text)
+
+
+def _clock_text(value: time | None) -> str | None:
+    return None if value is None else value.strftime("%H:%M")
+
+
+def _chunks(ids: Iterable[str], size: int = 500) -> Iterator[Sequence[str]]:
+    wanted = list(ids)
+    for start in range(0, len(wanted), size):
+        yield wanted[start : start + size]
+
+
+# --- guests ------------------------------------------------------------------------------------
+
+
+async def guests_to_read(session: Session, now: datetime) -> list[tuple[str, str | None]]:
+    """Ids (and client ids) of mapped stays whose guest was not read yet, soonest arrival first."""
+    rows = await session.all(
+        "SELECT id, client_id FROM reservations WHERE unit IS NOT NULL AND guest_read_at IS NULL"
+        " AND deleted_at IS NULL AND type IN ('booked', 'contract') AND check_out_at > ?"
+        " ORDER BY check_in_at, id",
+        (to_text(now),),
+    )
+    return [(row["id"], row["client_id"]) for row in rows]
+
+
+async def save_guest(session: Session, reservation_id: str, guest: Guest, now: datetime) -> None:
+    """Keep who stays."""
+    await session.execute(
+        "UPDATE reservations SET guest_name = ?, guest_phone = ?, guest_read_at = ? WHERE id = ?",
+        (guest.name, guest.phone, to_text(now), reservation_id),
+    )
+
+
+async def erase_guests(session: Session, ended_before: datetime) -> int:
+    """Erase names and phones of stays that ended before the moment; how many."""
+    return await session.execute(
+        "UPDATE reservations SET guest_name = NULL, guest_phone = NULL"
+        " WHERE check_out_at < ? AND (guest_name IS NOT NULL OR guest_phone IS NOT NULL)",
+        (to_text(ended_before),),
+    )
+
+
+# --- listings ----------------------------------------------------------------------------------
+
+
+async def accommodations(session: Session) -> dict[str, Accommodation]:
+    """The listings whose names were read, by long id."""
+    rows = await session.all("SELECT * FROM stays_accommodations WHERE read_at IS NOT NULL")
+    return {
+        row["id"]: Accommodation(id=row["id"], code=row["code"], name=row["name"]) for row in rows
+    }
+
+
+async def save_accommodation(session: Session, listing: Accommodation, now: datetime) -> None:
+    """Keep how Stays names a listing."""
+    await session.execute(
+        "INSERT INTO stays_accommodations (id, code, name, read_at) VALUES (?1, ?2, ?3, ?4)"
+        " ON CONFLICT (id) DO UPDATE SET code = ?2, name = ?3, read_at = ?4",
+        (listing.id, listing.code, listing.name, to_text(now)),
+    )
+
+
+async def first_tellings(session: Session, listing_ids: Iterable[str], now: datetime) -> list[str]:
+    """Those unmapped listings of which nobody was told yet; they count as told from now on."""
+    fresh = []
+    for listing_id in listing_ids:
+        changed = await session.execute(
+            "INSERT INTO stays_accommodations (id, unmapped_told_at) VALUES (?1, ?2)"
+            " ON CONFLICT (id) DO UPDATE SET unmapped_told_at = ?2 WHERE unmapped_told_at IS NULL",
+            (listing_id, to_text(now)),
+        )
+        if changed:
+            fresh.append(listing_id)
+    return fresh

@@ -1,0 +1,131 @@
+"""One transaction over the credentials of one lock, and what others must learn after its commit."""
+
+import random  # noqa: TID251 - only as the type of what is injected
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from gateway.domain.jobs import Job, JobKind, gen_id, rev_id
+from gateway.errors import StoreError
+from gateway.store import audit, credentials, jobs
+from gateway.store.database import Row, Session
+
+FIRST_PAUSE = 5.0  # seconds
+LONGEST_PAUSE = 300.0
+
+
+def pause_after(attempts: int, jitter: random.Random) -> float:
+    """Seconds to wait after that many failures before: 5, doubling to 300, each ±20 %."""
+    pause = min(FIRST_PAUSE * 2.0 ** min(attempts, 10), LONGEST_PAUSE)
+    return pause * jitter.uniform(0.8, 1.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something that happened to a credential, for the log and for people."""
+
+    event: str
+    credential_id: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Turn:
+    """A transaction with its one `now`. What it gathers holds only once it is committed.
+
+    Attributes:
+        put, dropped: changes of jobs, for the scheduler.
+        told: what happened.
+        wake: locks whose queue should look again.
+    """
+
+    session: Session
+    lock: str
+    now: datetime
+    jitter: random.Random
+    put: list[Job] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    wake: set[str] = field(default_factory=set)
+
+    async def credential(self, credential_id: str) -> Row:
+        """The row of a credential."""
+        row = await self.session.one("SELECT * FROM credentials WHERE id = ?", (credential_id,))
+        if row is None:
+            raise StoreError(f"credential {credential_id} has gone")
+        return row
+
+    async def schedule(self, kind: JobKind, credential_id: str, run_at: datetime) -> None:
+        """Give a credential a job on time, with no failures behind it."""
+        await self._put(
+            Job(id=_id(kind, credential_id), kind=kind, credential_id=credential_id, run_at=run_at)
+        )
+
+    async def drop(self, kind: JobKind, credential_id: str) -> None:
+        """The job is done."""
+        job_id = _id(kind, credential_id)
+        await jobs.drop(self.session, [job_id])
+        self.dropped.append(job_id)
+
+    async def fail(self, kind: JobKind, credential_id: str, why: str) -> None:
+        """Move the job to its next attempt and keep the reason."""
+        job_id = _id(kind, credential_id)
+        row = await self.session.one("SELECT attempts FROM jobs WHERE id = ?", (job_id,))
+        attempts = 0 if row is None else int(row["attempts"])
+        pause = timedelta(seconds=pause_after(attempts, self.jitter))
+        await self._put(
+            Job(
+                id=job_id,
+                kind=kind,
+                credential_id=credential_id,
+                run_at=self.now + pause,
+                attempts=attempts + 1,
+                last_error=why,
+            )
+        )
+        await credentials.note_reason(self.session, credential_id, why)
+
+    async def revive(self) -> None:
+        """Whatever of the lock waits after failures may try at once."""
+        rows = await self.session.all(
+            "SELECT j.* FROM jobs j JOIN credentials c ON c.id = j.credential_id"
+            " WHERE c.lock = ? AND j.attempts > 0",
+            (self.lock,),
+        )
+        for job in map(jobs.job_of, rows):
+            if job.run_at > self.now:
+                await self._put(replace(job, run_at=self.now))
+
+    async def wake_stay(self, reservation_id: str) -> None:
+        """Another door of the stay may wait for what was just learnt."""
+        rows = await self.session.all(
+            "SELECT lock FROM credentials WHERE reservation_id = ? AND revoked_at IS NULL",
+            (reservation_id,),
+        )
+        self.wake |= {row["lock"] for row in rows}
+
+    async def tell(self, event: str, credential_id: str, detail: str) -> None:
+        """Record in the audit trail what happened to a credential."""
+        row = await self.credential(credential_id)
+        await audit.append(
+            self.session,
+            at=self.now,
+            actor=f"lock:{self.lock}",
+            event=event,
+            detail=detail,
+            reservation_id=row["reservation_id"],
+            credential_id=credential_id,
+            lock=self.lock,
+        )
+        self.told.append(Told(event, credential_id, detail))
+
+    async def _put(self, job: Job) -> None:
+        await jobs.put(self.session, [job])
+        self.put.append(job)
+
+
+def _id(kind: JobKind, credential_id: str) -> str:
+    match kind:
+        case JobKind.GEN:
+            return gen_id(credential_id)
+        case JobKind.REV:
+            return rev_id(credential_id)
