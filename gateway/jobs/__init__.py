@@ -1,0 +1,1 @@
+"""APScheduler over the jobs table: due times that survive crashes, restarts and stepped clocks."""

@@ -1,0 +1,1 @@
+"""The Stays.net External API, as far as the gateway reads it."""

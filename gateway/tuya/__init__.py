@@ -1,0 +1,1 @@
+"""Tuya locks over the local protocol: direct or behind a hub."""

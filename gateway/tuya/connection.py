@@ -1,0 +1,201 @@
+"""Keeps one connection to one peer, a hub or a lock of its own, and spreads what it hears."""
+
+import asyncio
+import random  # noqa: TID251 - only as the type of what is injected
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain import events
+from gateway.errors import LockUnreachableError, WrongKeyError
+from gateway.tuya import frames
+from gateway.tuya.link import Ack, Endpoint, Link
+
+_FIRST_PAUSE = 5.0
+_LONGEST_PAUSE = 300.0
+_SETTLED_SECONDS = 30.0  # a connection that held this long clears the failures before it
+
+_log = structlog.get_logger()
+
+
+class Subscriber(Protocol):
+    """What a lock does with what its connection hears. `cid` None: the peer itself."""
+
+    cid: str | None
+
+    def on_up(self) -> None:
+        """The connection is signed in."""
+        ...
+
+    def on_down(self, why: str) -> None:
+        """The connection has gone, or could not be made."""
+        ...
+
+    def on_dps(self, dps: dict[int, Any]) -> None:
+        """Data points were reported."""
+        ...
+
+    def on_online(self, *, online: bool) -> None:
+        """The hub says whether it can reach the lock."""
+        ...
+
+
+class Connection:
+    """One peer. Its connection is made again whenever it goes, with growing pauses."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        clock: Clock,
+        jitter: random.Random,
+        locate: Callable[[Endpoint], Awaitable[str]],
+    ) -> None:
+        """`locate` gives the address of an endpoint, or raises LockUnreachableError."""
+        self.endpoint = endpoint
+        # Held around a command until it is acknowledged: a hub's errors do not name the lock.
+        self.turn = asyncio.Lock()
+        self._clock = clock
+        self._jitter = jitter
+        self._locate = locate
+        self._subscribers: dict[str | None, Subscriber] = {}
+        self._link: Link | None = None
+        self._failures = 0
+        self._hurry = asyncio.Event()
+        self._attempts = 0
+        self._attempted = asyncio.Condition()
+        self._error: LockUnreachableError | None = None
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Let a lock hear what concerns its cid."""
+        self._subscribers[subscriber.cid] = subscriber
+
+    @property
+    def up(self) -> bool:
+        """Is there a signed-in connection?"""
+        return self._link is not None and not self._link.closing
+
+    async def run(self) -> None:
+        """Keep the connection until cancelled."""
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._connect_and_listen()
+            except LockUnreachableError as error:
+                await self._failed(error)
+            if self._clock.monotonic() - began > _SETTLED_SECONDS:
+                self._failures = 0
+            pause = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
+            if isinstance(self._error, WrongKeyError):
+                pause = _LONGEST_PAUSE
+            self._failures += 1
+            try:
+                async with asyncio.timeout(pause * self._jitter.uniform(0.8, 1.2)):
+                    await self._hurry.wait()
+            except TimeoutError:
+                pass
+
+    async def _connect_and_listen(self) -> None:
+        self._hurry.clear()
+        link = await Link.open(self.endpoint, await self._locate(self.endpoint))
+        self._link = link
+        try:
+            await self._is_up()
+            await link.listen(self._hear)
+        finally:
+            self._link = None
+            await link.close()
+
+    async def _is_up(self) -> None:
+        if self._error is not None:
+            _log.info(events.LOCK_REACHED, peer=self.endpoint.name)
+        self._error = None
+        for subscriber in self._subscribers.values():
+            subscriber.on_up()
+        self.ask_online()
+        await self._count_attempt()
+
+    def ask_online(self) -> None:
+        """Ask a hub which of its locks it reaches; a lock of its own is asked nothing."""
+        if self._link is not None and None not in self._subscribers:
+            question = {"reqType": "subdev_online_stat_query", "data": {"cids": []}}
+            self._link.send(frames.LAN_EXT_STREAM, question)
+
+    async def _failed(self, error: LockUnreachableError) -> None:
+        if self._error is None or type(self._error) is not type(error):
+            event = (
+                events.LOCK_WRONG_KEY if isinstance(error, WrongKeyError) else "lock.unreachable"
+            )
+            _log.warning(event, peer=self.endpoint.name, reason=error.reason)
+        self._error = error
+        for subscriber in self._subscribers.values():
+            subscriber.on_down(error.reason)
+        await self._count_attempt()
+
+    async def _count_attempt(self) -> None:
+        async with self._attempted:
+            self._attempts += 1
+            self._attempted.notify_all()
+
+    async def ready(self) -> None:
+        """Return once signed in; without a connection one is attempted at once.
+
+        Raises:
+            LockUnreachableError, WrongKeyError: the attempt failed.
+        """
+        if self.up:
+            return
+        async with self._attempted:
+            before = self._attempts
+            self._hurry.set()
+            await self._attempted.wait_for(lambda: self._attempts > before)
+        if not self.up:
+            raise self._error or LockUnreachableError(self.endpoint.name, "not connected")
+
+    def control(self, cid: str | None, dps: dict[str, Any]) -> "asyncio.Future[Ack]":
+        """Send one command, once; see `Link.control`.
+
+        Raises:
+            LockUnreachableError: nothing was sent.
+        """
+        link = self._link
+        if link is None or link.closing:
+            raise LockUnreachableError(self.endpoint.name, "the connection has gone")
+        command, body = self._envelope(cid, dps)
+        return link.control(command, body)
+
+    def _envelope(self, cid: str | None, dps: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        epoch = int(self._clock.now().timestamp())
+        if self.endpoint.version.negotiates:
+            data: dict[str, Any] = {"dps": dps}
+            if cid is None:
+                return frames.CONTROL_NEW, {"protocol": 5, "t": epoch, "data": data}
+            data = {"cid": cid, "ctype": 0, "dps": dps}
+            return frames.CONTROL_NEW, {"protocol": 5, "t": epoch, "data": data, "cid": cid}
+        if cid is not None:
+            return frames.CONTROL, {"t": epoch, "cid": cid, "dps": dps}
+        device = self.endpoint.device_id
+        return frames.CONTROL, {"devId": device, "uid": device, "t": str(epoch), "dps": dps}
+
+    def _hear(self, command: int, body: dict[str, Any]) -> None:
+        data = body.get("data")
+        inner = data if isinstance(data, dict) else body
+        if command == frames.LAN_EXT_STREAM:
+            self._hear_online(inner)
+            return
+        dps = inner.get("dps")
+        subscriber = self._subscribers.get(inner.get("cid") or body.get("cid"))
+        if subscriber is None or not isinstance(dps, dict):
+            return
+        subscriber.on_dps({int(dp): value for dp, value in dps.items() if str(dp).isdecimal()})
+
+    def _hear_online(self, lists: dict[str, Any]) -> None:
+        """Nearby counts as online: a lock asleep answers when it is written to."""
+        for state, online in (("offline", False), ("nearby", True), ("online", True)):
+            cids = lists.get(state)
+            for cid in cids if isinstance(cids, list) else []:
+                subscriber = self._subscribers.get(cid) if isinstance(cid, str) else None
+                if subscriber is not None:
+                    subscriber.on_online(online=online)

@@ -1,0 +1,288 @@
+"""One lock: operations out, reports in. See gateway.ports.LockDriver."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain.model import Addressing, CodeAddress, Operation, Refusal
+from gateway.errors import BadReportError, LockUnreachableError
+from gateway.ports import (
+    Code,
+    CodeReported,
+    Confirmed,
+    LockCapabilities,
+    LockListener,
+    LockLost,
+    LockReached,
+    NotSent,
+    Opened,
+    Outcome,
+    Rejected,
+    StatusReported,
+    Unknown,
+)
+from gateway.tuya.codec import Report, Stage, from_base64, to_base64
+from gateway.tuya.connection import Connection
+from gateway.tuya.link import Ack, Refused
+from gateway.tuya.profiles import Profile
+
+READY_SECONDS = 6.0
+_ACK_SECONDS = (
+    10.0  # after which a missing acknowledgement no longer holds up the hub's other locks
+)
+
+_log = structlog.get_logger()
+
+
+class _Waiting:
+    """An operation in flight: which reports are its own, and the one that decided it."""
+
+    def __init__(self, operation: Operation, address: CodeAddress, profile: Profile) -> None:
+        self.operation = operation
+        self._address = address
+        self._profile = profile
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def owns(self, operation: Operation, report: Report) -> bool:
+        """Is it a report on this operation?"""
+        mine, seen = self._address, report.address
+        if operation is not self.operation or self.outcome.done():
+            return False
+        match self._profile.addressing:
+            case Addressing.MEMBER:
+                same_message = seen.message_id in {None, mine.message_id} or mine.message_id is None
+                deletes = operation is Operation.DELETE
+                return seen.member == mine.member and (same_message or deletes)
+            case Addressing.SEQUENCE:
+                return seen.sequence == mine.sequence
+            case Addressing.SLOT:
+                return operation is Operation.CREATE or seen.slot == mine.slot
+
+    def on_ack(self, ack: "asyncio.Future[Ack]") -> None:
+        """An acceptance decides nothing; a refusal, or the end of the connection, does."""
+        answer = Unknown(why="the connection went before the lock reported")
+        if ack.exception() is not None:
+            self.settle(answer)
+            return
+        refused = ack.result()
+        if refused is not None:
+            self.settle(Rejected(reason=_reason_of(refused)))
+
+    def settle(self, outcome: Outcome) -> None:
+        """Decide it, unless it is decided."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def decide(self, report: Report) -> None:
+        """Let a report of its own decide it; progress decides nothing."""
+        match report.verdict:
+            case Stage.UNDER_WAY:
+                pass
+            case Stage.YES:
+                slot = (
+                    report.address.slot if report.address.slot is not None else self._address.slot
+                )
+                self.settle(Confirmed(address=replace(self._address, slot=slot)))
+            case Refusal() as reason:
+                self.settle(Rejected(reason=reason))
+
+
+class TuyaLock:
+    """One lock over one connection."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        cid: str | None,
+        profile: Profile,
+        pin_lengths: tuple[int, ...],
+        connection: Connection,
+        clock: Clock,
+        listener: LockListener,
+    ) -> None:
+        self.name = name
+        self.cid = cid
+        self._profile = profile
+        self._pin_lengths = pin_lengths
+        self._connection = connection
+        self._clock = clock
+        self._listener = listener
+        self._waiting: _Waiting | None = None
+        self._online = True
+        self._reachable: bool | None = None
+        self._last_answer: float | None = None
+
+    @property
+    def capabilities(self) -> LockCapabilities:
+        """See `LockDriver.capabilities`."""
+        profile = self._profile
+        return LockCapabilities(
+            addressing=profile.addressing,
+            pin_lengths=self._pin_lengths,
+            holds_window=True,
+            can_modify=Operation.MODIFY in profile.dps,
+            uses_message_id=profile.uses_message_id,
+            member_range=profile.member_range,
+            sequence_range=profile.sequence_range,
+            report_deadline=profile.deadline[0 if self.cid is None else 1],
+            late_report_time=profile.late,
+        )
+
+    @property
+    def reachable(self) -> bool | None:
+        """See `LockDriver.reachable`."""
+        return self._reachable
+
+    @property
+    def last_answer(self) -> float | None:
+        """See `LockDriver.last_answer`."""
+        return self._last_answer
+
+    async def ready(self) -> None:
+        """See `LockDriver.ready`."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._connection.ready()
+        except TimeoutError:
+            raise LockUnreachableError(self.name, "no connection in time") from None
+        if not self._online:
+            self._connection.ask_online()
+            raise LockUnreachableError(self.name, "its hub says that it is offline")
+
+    async def create(self, address: CodeAddress, code: Code) -> Outcome:
+        """See `LockDriver.create`."""
+        raw = self._profile.layout.create(address, code)
+        return await self._operate(Operation.CREATE, address, raw)
+
+    async def modify(self, address: CodeAddress, code: Code) -> Outcome:
+        """See `LockDriver.modify`."""
+        raw = self._profile.layout.modify(address, code)
+        return await self._operate(Operation.MODIFY, address, raw)
+
+    async def delete(self, address: CodeAddress) -> Outcome:
+        """See `LockDriver.delete`."""
+        return await self._operate(Operation.DELETE, address, self._profile.layout.delete(address))
+
+    async def _operate(self, operation: Operation, address: CodeAddress, raw: bytes) -> Outcome:
+        """Send once; the report decides, whether before or after the acknowledgement, or late."""
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(operation, address, self._profile)
+        try:
+            async with self._connection.turn:
+                self._waiting = waiting
+                deadline = loop.time() + self.capabilities.report_deadline
+                dp = str(self._profile.dps[operation])
+                try:
+                    ack = self._connection.control(self.cid, {dp: to_base64(raw)})
+                except LockUnreachableError as error:
+                    return NotSent(why=error.reason)
+                ack.add_done_callback(waiting.on_ack)
+                both: set[asyncio.Future[Any]] = {ack, waiting.outcome}
+                await asyncio.wait(
+                    both,
+                    timeout=min(_ACK_SECONDS, self.capabilities.report_deadline),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            async with asyncio.timeout_at(deadline):
+                return await waiting.outcome
+        except TimeoutError:
+            return Unknown(why="the lock did not report in time")
+        finally:
+            self._waiting = None
+
+    # --- what the connection hears -------------------------------------------------------------
+
+    def on_up(self) -> None:
+        """See `Subscriber.on_up`."""
+        self._online = True
+        self._set_reachable(reachable=True, why="")
+
+    def on_down(self, why: str) -> None:
+        """See `Subscriber.on_down`."""
+        if self._waiting is not None:
+            self._waiting.settle(Unknown(why="the connection went before the lock reported"))
+        self._set_reachable(reachable=False, why=why)
+
+    def on_online(self, *, online: bool) -> None:
+        """See `Subscriber.on_online`."""
+        self._online = online
+        self._set_reachable(reachable=online, why="its hub says that it is offline")
+
+    def _set_reachable(self, *, reachable: bool, why: str) -> None:
+        if reachable == self._reachable:
+            return
+        self._reachable = reachable
+        self._listener(
+            LockReached(lock=self.name) if reachable else LockLost(lock=self.name, why=why)
+        )
+
+    def on_dps(self, dps: dict[int, Any]) -> None:
+        """See `Subscriber.on_dps`."""
+        self._last_answer = self._clock.monotonic()
+        if not self._online:
+            self.on_online(online=True)
+        for dp, value in dps.items():
+            operation = self._profile.operation(dp)
+            try:
+                if operation is not None:
+                    report = self._profile.layout.report(operation, from_base64(value))
+                    self._on_report(operation, report)
+                elif dp in self._profile.openings:
+                    self._listener(Opened(lock=self.name, slot=_number(value)))
+            except BadReportError as error:
+                _log.info("report.unexplained", lock=self.name, dp=dp, reason=str(error))
+        self._on_status(dps)
+
+    def _on_report(self, operation: Operation, report: Report) -> None:
+        if self._waiting is not None and self._waiting.owns(operation, report):
+            self._waiting.decide(report)
+            return
+        if report.verdict is Stage.UNDER_WAY:
+            return
+        outcome: Confirmed | Rejected = Confirmed(address=report.address)
+        if isinstance(report.verdict, Refusal):
+            outcome = Rejected(reason=report.verdict)
+        self._listener(
+            CodeReported(
+                lock=self.name, operation=operation, address=report.address, outcome=outcome
+            )
+        )
+
+    def _on_status(self, dps: dict[int, Any]) -> None:
+        percent = dps.get(self._profile.battery_percent or 0)
+        state = dps.get(self._profile.battery_state or 0)
+        alarm = dps.get(self._profile.alarm or 0)
+        if (percent, state, alarm) == (None, None, None):
+            return
+        self._listener(
+            StatusReported(
+                lock=self.name,
+                battery_percent=percent if isinstance(percent, int) else None,
+                battery_state=None if state is None else str(state)[:40],
+                alarm=None if alarm is None else str(alarm)[:40],
+            )
+        )
+
+
+def _reason_of(refused: Refused) -> Refusal:
+    """A hub's error names no lock; about a lock it cannot reach it may be lifted by waiting."""
+    away = any(word in refused.text.lower() for word in ("offline", "not online", "timeout"))
+    return Refusal.TIMEOUT if away else Refusal.FAILED
+
+
+def _number(value: Any) -> int:
+    """The number of the code in an opening record: plain, or the bytes of one.
+
+    Raises:
+        BadReportError: neither.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raw = from_base64(value)
+    if len(raw) not in {1, 2, 4}:
+        raise BadReportError(f"an opening record of {len(raw)} bytes")
+    return int.from_bytes(raw)
