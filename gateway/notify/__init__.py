@@ -1,0 +1,1 @@
+"""Ways to tell people what they should know."""
