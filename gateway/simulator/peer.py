@@ -1,0 +1,259 @@
+"""A TCP peer that speaks Tuya's local protocol: a hub with locks behind it, or one lock alone."""
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Self
+
+from gateway.clock import Clock
+from gateway.simulator import framing
+from gateway.simulator.framing import Framing, Received
+from gateway.simulator.lock import Order, Push, SimulatedLock
+
+_IDLE_SECONDS = 30.0
+_FIRST_SEQUENCE = 56221  # devices of 3.4 and 3.5 count for themselves
+
+
+class SimulatedPeer:
+    """Serves on loopback. A lock without `node_id` is the peer itself."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        device_id: str,
+        local_key: str,
+        version: str,
+        locks: Iterable[SimulatedLock],
+        clock: Clock,
+        most_clients: int = 3,
+    ) -> None:
+        self.name = name
+        self.device_id = device_id
+        self.local_key = local_key
+        self.version = version
+        self.locks = tuple(locks)
+        self.port = 0
+        self.accepted = 0
+        self._clock = clock
+        self._most_clients = most_clients
+        self._server: asyncio.Server | None = None
+        self._clients: set[_Client] = set()
+        self._tasks = asyncio.TaskGroup()
+        for lock in self.locks:
+            lock.push = lambda push, lock=lock: self.push(lock, push)  # type: ignore[misc] # mypy cannot type a lambda's default
+
+    @asynccontextmanager
+    async def serving(self, port: int = 0) -> AsyncIterator[Self]:
+        """Serve inside the block; `port` 0 takes a free one."""
+        self.port = port
+        async with self._tasks:
+            await self.restore()
+            try:
+                yield self
+            finally:
+                await self.cut()
+
+    async def cut(self) -> None:
+        """The device loses its power: every connection goes, none can be made."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        clients = tuple(self._clients)
+        for client in clients:
+            client.hang_up()
+        await asyncio.gather(*(client.gone.wait() for client in clients))
+
+    async def restore(self) -> None:
+        """The device is back, on the same port, its codes kept."""
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    def push(self, lock: SimulatedLock, push: Push) -> None:
+        """Report a data point to every client."""
+        value = push.value
+        text = base64.b64encode(value).decode() if isinstance(value, bytes) else value
+        self.broadcast(lock.node_id, {str(push.dp): text})
+
+    def broadcast(self, cid: str | None, dps: dict[str, Any]) -> None:
+        """Push data points to every client, of ours or not."""
+        for client in tuple(self._clients):
+            client.push(cid, dps)
+
+    def lock_of(self, cid: str | None) -> SimulatedLock | None:
+        """The lock under a cid, None: the peer itself; None if there is none."""
+        return next((lock for lock in self.locks if lock.node_id == cid), None)
+
+    def later(self, seconds: float, lock: SimulatedLock, pushes: list[Push]) -> None:
+        """Report after a while."""
+        self._tasks.create_task(self._push_later(seconds, lock, pushes))
+
+    async def _push_later(self, seconds: float, lock: SimulatedLock, pushes: list[Push]) -> None:
+        await self._clock.sleep(seconds)
+        for push in pushes:
+            self.push(lock, push)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        client = _Client(self, reader, writer)
+        if len(self._clients) >= self._most_clients:
+            client.hang_up()
+            return
+        self._clients.add(client)
+        try:
+            await client.talk()
+        finally:
+            self._clients.discard(client)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            client.gone.set()
+
+
+class _Client:
+    """One connection of a client."""
+
+    def __init__(
+        self, peer: SimulatedPeer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._peer = peer
+        self.gone = asyncio.Event()
+        self._reader = reader
+        self._writer = writer
+        self._framing = Framing(peer.version, peer.local_key.encode())
+        self._sequence = _FIRST_SEQUENCE
+        self._source = 0
+        self._signed_in = peer.version == "3.3"
+        self._nonces = (b"", b"")
+
+    def hang_up(self) -> None:
+        """Close at once."""
+        self._writer.transport.abort()
+
+    async def talk(self) -> None:
+        """Answer until the client goes, falls silent or has the wrong key."""
+        with suppress(OSError, TimeoutError):
+            while True:
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    data = await self._reader.read(65536)
+                if not data:
+                    return
+                try:
+                    for frame in self._framing.feed(data):
+                        self._answer(frame)
+                except PermissionError:
+                    continue  # another key: silence
+
+    def _answer(self, frame: Received) -> None:
+        if frame.command in {framing.START, framing.FINISH}:
+            self._sign_in(frame)
+            return
+        if not self._signed_in:
+            return
+        match frame.command:
+            case framing.HEARTBEAT:
+                self._send(framing.HEARTBEAT, b"", answers=frame)
+            case framing.CONTROL | framing.CONTROL_NEW:
+                self._control(frame)
+            case framing.QUERY | framing.QUERY_NEW:
+                self._query(frame)
+            case framing.LAN_EXT:
+                self._online(frame)
+            case _:
+                pass
+
+    def _sign_in(self, frame: Received) -> None:
+        key = self._peer.local_key.encode()
+        if frame.command == framing.START:
+            device_nonce = os.urandom(16)
+            self._nonces = (frame.payload[:16], device_nonce)
+            answer = device_nonce + framing.proof(key, frame.payload[:16])
+            self._send(framing.ANSWER, answer, answers=frame)
+        elif frame.payload[:32] == framing.proof(key, self._nonces[1]):
+            self._framing.key = framing.session_key(self._peer.version, key, *self._nonces)
+            self._signed_in = True
+
+    def _control(self, frame: Received) -> None:
+        body = json.loads(frame.payload)
+        data = body.get("data") if isinstance(body.get("data"), dict) else body
+        cid = data.get("cid", body.get("cid"))
+        lock = self._peer.lock_of(cid)
+        if lock is None or not lock.online:
+            self._send(frame.command, b"device offline", answers=frame, retcode=1)
+            return
+        for dp, value in data["dps"].items():
+            if isinstance(value, str):
+                self._write(lock, int(dp), base64.b64decode(value), frame)
+
+    def _write(self, lock: SimulatedLock, dp: int, raw: bytes, frame: Received) -> None:
+        faults = lock.faults
+        hang_up, faults.hang_up_on_next = faults.hang_up_on_next, None
+        if hang_up == "not executed":
+            self.hang_up()
+            return
+        pushes = lock.execute(dp, raw)
+        if hang_up is not None:
+            self.hang_up()
+            return
+        if faults.lose_next_report:
+            faults.lose_next_report = False
+            pushes = []
+        if faults.duplicate_next_report:
+            faults.duplicate_next_report = False
+            pushes = [*pushes, *pushes]
+        if faults.order in {Order.ACK_ONLY, Order.SILENT}:
+            pushes = []
+        if faults.order in {Order.ACK_FIRST, Order.ACK_ONLY}:
+            self._send(frame.command, b"", answers=frame)
+        if faults.report_delay > 0:
+            self._peer.later(faults.report_delay, lock, pushes)
+        else:
+            for push in pushes:
+                self._peer.push(lock, push)
+        if faults.order is Order.PUSH_FIRST:
+            self._send(frame.command, b"", answers=frame)
+
+    def _query(self, frame: Received) -> None:
+        if any(lock.node_id is None for lock in self._peer.locks):
+            self._send(frame.command, b"json obj data unvalid", answers=frame, retcode=1)
+        else:
+            self._send(frame.command, b'{"dps":{}}', answers=frame)
+
+    def _online(self, frame: Received) -> None:
+        lists: dict[str, list[str]] = {"online": [], "offline": []}
+        for lock in self._peer.locks:
+            if lock.node_id is not None:
+                lists["online" if lock.online else "offline"].append(lock.node_id)
+        body = {"reqType": "subdev_online_stat_report", "data": lists}
+        self._send(framing.LAN_EXT, json.dumps(body).encode(), answers=frame)
+
+    def push(self, cid: str | None, dps: dict[str, Any]) -> None:
+        """Report data points to this client."""
+        if not self._signed_in:
+            return
+        data: dict[str, Any] = {"dps": dps} if cid is None else {"dps": dps, "cid": cid}
+        boot_seconds = self._sequence - _FIRST_SEQUENCE + 400  # no wall clock here
+        if self._peer.version == "3.3":
+            body = {**data, "t": boot_seconds}
+        else:
+            body = {"protocol": 4, "t": boot_seconds, "data": data}
+        self._send(framing.STATUS, json.dumps(body, separators=(",", ":")).encode())
+
+    def _send(
+        self, command: int, payload: bytes, *, answers: Received | None = None, retcode: int = 0
+    ) -> None:
+        if self._writer.is_closing():
+            return
+        self._sequence += 1
+        self._source += 1
+        echoed = answers is not None and self._peer.version == "3.3"
+        sequence = answers.sequence if echoed and answers is not None else self._sequence
+        self._writer.write(
+            self._framing.encode(
+                command, payload, sequence=sequence, source=self._source, retcode=retcode
+            )
+        )

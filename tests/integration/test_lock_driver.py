@@ -1,0 +1,233 @@
+"""Our driver against simulated locks over real TCP."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.domain.model import Addressing, CodeAddress, Operation, Refusal, Window
+from gateway.errors import LockUnreachableError, WrongKeyError
+from gateway.ports import (
+    Code,
+    CodeReported,
+    Confirmed,
+    LockLost,
+    LockReached,
+    NotSent,
+    Opened,
+    Rejected,
+    Unknown,
+)
+from gateway.simulator.lock import Order
+from tests.site import FAMILIES, wired
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+WINDOW = Window(valid_from=NOW - timedelta(hours=1), valid_until=NOW + timedelta(hours=1))
+LONGER = Window(valid_from=NOW - timedelta(hours=1), valid_until=NOW + timedelta(hours=9))
+CODE = Code(pin="483920", window=WINDOW)
+
+ways = pytest.mark.parametrize(
+    ("profile", "hub"),
+    [("mk_method", False), ("mk_method", True), ("ble_temp", True), ("zigbee_temp27", True)],
+)
+versions = pytest.mark.parametrize("version", ["3.3", "3.4", "3.5"])
+
+
+def an_address(wire) -> CodeAddress:
+    match wire.driver.capabilities.addressing:
+        case Addressing.MEMBER:
+            return CodeAddress(member=0x4001, message_id=0x0105)
+        case Addressing.SEQUENCE:
+            return CodeAddress(sequence=17)
+        case Addressing.SLOT:
+            return CodeAddress()
+
+
+@ways
+@versions
+async def test_a_code_is_created_opens_the_door_is_moved_and_deleted(profile, hub, version):
+    async with wired(profile, version, hub=hub, deadline=5) as wire:
+        await wire.driver.ready()
+
+        created = await wire.driver.create(an_address(wire), CODE)
+        assert isinstance(created, Confirmed)
+        assert wire.lock.try_pin("483920")
+        opened = await wire.event(Opened)
+        assert opened.slot in {created.address.slot, created.address.sequence}
+
+        moved = await wire.driver.modify(created.address, Code(pin="483920", window=LONGER))
+        assert isinstance(moved, Confirmed)
+        (held,) = wire.lock.codes
+        assert held.end == int(LONGER.valid_until.timestamp())
+        assert held.pin == "483920"
+
+        deleted = await wire.driver.delete(created.address)
+        assert isinstance(deleted, Confirmed)
+        assert not wire.lock.try_pin("483920")
+        assert sum(wire.lock.creates.values()) == 1
+
+
+@ways
+@pytest.mark.parametrize("order", [Order.PUSH_FIRST, Order.PUSH_ONLY])
+async def test_the_report_decides_whether_before_the_acknowledgement_or_without(
+    profile, hub, order
+):
+    async with wired(profile, hub=hub, deadline=5) as wire:
+        await wire.driver.ready()
+        wire.lock.faults.order = order
+
+        assert isinstance(await wire.driver.create(an_address(wire), CODE), Confirmed)
+
+
+@ways
+@pytest.mark.parametrize("order", [Order.ACK_ONLY, Order.SILENT])
+async def test_without_a_report_the_outcome_is_unknown_and_nothing_is_sent_again(
+    profile, hub, order
+):
+    async with wired(profile, hub=hub) as wire:
+        await wire.driver.ready()
+        wire.lock.faults.order = order
+
+        assert isinstance(await wire.driver.create(an_address(wire), CODE), Unknown)
+        assert list(wire.lock.creates.values()) == [1]
+
+
+@ways
+async def test_a_late_report_is_told_with_all_that_it_names(profile, hub):
+    async with wired(profile, hub=hub, deadline=0.05) as wire:
+        await wire.driver.ready()
+        wire.lock.faults.report_delay = 0.1
+
+        assert isinstance(await wire.driver.create(an_address(wire), CODE), Unknown)
+        late = await wire.event(CodeReported)
+
+        assert late.operation is Operation.CREATE
+        assert isinstance(late.outcome, Confirmed)
+        assert late.address.slot is not None or late.address.sequence == 17
+
+
+@ways
+async def test_a_connection_that_goes_after_the_first_byte_leaves_the_outcome_unknown(profile, hub):
+    async with wired(profile, hub=hub, deadline=5) as wire:
+        await wire.driver.ready()
+        wire.lock.faults.hang_up_on_next = "executed"
+
+        assert isinstance(await wire.driver.create(an_address(wire), CODE), Unknown)
+        assert wire.lock.holds("483920")
+
+
+async def test_a_connection_that_went_before_means_that_nothing_was_sent():
+    async with wired() as wire:
+        await wire.driver.ready()
+        await wire.peer.cut()
+        await wire.event(LockLost)
+
+        assert isinstance(await wire.driver.create(an_address(wire), CODE), NotSent)
+        assert wire.lock.received == []
+
+
+@pytest.mark.parametrize(
+    ("profile", "reason_byte", "reason"),
+    [
+        ("mk_method", 0x02, Refusal.DUPLICATE),
+        ("mk_method", 0x03, Refusal.FULL),
+        ("mk_method", 0x04, Refusal.INVALID),
+        ("mk_method", 0x07, Refusal.BUSY),
+        ("mk_method", 0x0A, Refusal.WEAK),
+        ("ble_temp", 0x02, Refusal.FULL),
+        ("ble_temp", 0x03, Refusal.DUPLICATE),
+        ("zigbee_temp27", 0x02, Refusal.DUPLICATE),
+        ("zigbee_temp27", 0x03, Refusal.FULL),
+    ],
+)
+async def test_a_refusal_comes_with_the_locks_own_reason(profile, reason_byte, reason):
+    async with wired(profile, hub=True, deadline=5) as wire:
+        await wire.driver.ready()
+        wire.lock.faults.refuse_next = reason_byte
+
+        assert await wire.driver.create(an_address(wire), CODE) == Rejected(reason=reason)
+
+
+@ways
+async def test_deleting_what_is_not_there_succeeds_or_says_so(profile, hub):
+    async with wired(profile, hub=hub, deadline=5) as wire:
+        await wire.driver.ready()
+        address = CodeAddress(member=0x4001, slot=41, sequence=17)
+        outcome = await wire.driver.delete(address)
+
+        if profile == "zigbee_temp27":  # its only answer is `failed`
+            assert outcome == Rejected(reason=Refusal.FAILED)
+        else:
+            assert isinstance(outcome, Confirmed)
+
+
+async def test_a_code_of_unknown_slot_goes_with_everything_of_its_member():
+    async with wired(deadline=5) as wire:
+        await wire.driver.ready()
+        await wire.driver.create(an_address(wire), CODE)
+
+        outcome = await wire.driver.delete(CodeAddress(member=0x4001))
+
+        assert isinstance(outcome, Confirmed)
+        assert wire.lock.codes == []
+
+
+@versions
+async def test_a_wrong_key_is_named_as_such_or_stays_silent(version):
+    async with wired("mk_method", version, key="another-key-0000") as wire:
+        if version == "3.3":  # there is no sign-in: the lock just never answers
+            await wire.driver.ready()
+            assert isinstance(await wire.driver.create(an_address(wire), CODE), Unknown)
+            return
+        with pytest.raises(LockUnreachableError) as caught:
+            await wire.driver.ready()
+        assert isinstance(caught.value, WrongKeyError)
+        assert "wrong key?" in str(caught.value)
+
+
+async def test_a_lock_that_its_hub_calls_offline_is_unreachable_and_nothing_is_sent():
+    async with wired("ble_temp", hub=True) as wire:
+        wire.lock.online = False
+        await wire.event(LockReached)
+        await wire.event(LockLost)
+
+        with pytest.raises(LockUnreachableError, match="offline"):
+            await wire.driver.ready()
+        assert wire.lock.received == []
+
+
+async def test_a_lock_whose_power_comes_back_is_reached_again_at_once_when_asked():
+    async with wired() as wire:
+        await wire.driver.ready()
+        await wire.peer.cut()
+        await wire.event(LockLost)
+        with pytest.raises(LockUnreachableError):
+            await wire.driver.ready()
+        await wire.peer.restore()
+
+        await wire.driver.ready()
+
+        assert wire.driver.reachable is True
+
+
+async def test_other_locks_and_the_phone_app_on_the_same_connection_decide_nothing():
+    async with wired("mk_method", hub=True) as wire:
+        await wire.driver.ready()
+        wire.lock.faults.order = Order.ACK_ONLY
+        operation = asyncio.ensure_future(wire.driver.create(an_address(wire), CODE))
+        await wire.until(lambda: wire.lock.received)
+        wire.peer.broadcast("another-cid", {"1": "Af8AQAEAAQAAAQU="})
+        wire.peer.broadcast(None, {"1": True})
+        wire.peer.broadcast("cid-1", {"1": "A/8AAAMACwAAAQU=", "2": "not base64!", "99": 5})
+
+        assert isinstance(await operation, Unknown)
+        foreign = await wire.event(CodeReported)
+        assert foreign.address.member == 3
+
+
+async def test_two_locks_behind_one_hub_keep_their_reports_apart():
+    for profile in FAMILIES:
+        async with wired(profile, hub=True, deadline=5) as wire:
+            await wire.driver.ready()
+            await wire.driver.create(an_address(wire), CODE)
+            assert wire.peer.accepted == 1
