@@ -96,6 +96,7 @@ class Credentials:
                     settings=settings,
                     capabilities=driver.capabilities,
                     program_ahead=site.policy.program_ahead,
+                    mint_ahead=site.policy.mint_ahead,
                     box=box,
                     mint=mint,
                     draw=draw,
@@ -120,6 +121,10 @@ class Credentials:
         queue = self._queues.get(lock)
         if queue is not None:
             queue.awake.set()
+
+    def wake_credential(self, credential_id: str) -> None:
+        """Let the queue of a credential's lock look again: <code>-<lock>."""
+        self.wake(credential_id.partition("-")[2])
 
     def wake_all(self) -> None:
         """Let every queue look again."""
@@ -182,14 +187,7 @@ class Credentials:
         """Settle what needs no lock; then the most urgent operation, None without one."""
         now = self._now()
         state = await self._database.read(queue.ledger.state)
-        needs_pin = any(
-            one.wanted
-            and one.pin_hash is None
-            and one.window.valid_from - queue.ledger.ahead <= now < one.window.valid_until
-            and (one.gen is None or one.gen.run_at <= now)
-            for one in state.credentials
-        )
-        if needs_pin or settlements(state, now):
+        if queue.ledger.to_mint(state, now) or settlements(state, now):
             await self._settle(queue)
             state = await self._database.read(queue.ledger.state)
         return next(iter(next_sends(state, self._now())), None)

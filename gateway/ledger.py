@@ -2,12 +2,13 @@
 
 import random  # noqa: TID251 - only as the type of what is injected
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gateway.domain import events
 from gateway.domain.jobs import JobKind
 from gateway.domain.model import Addressing, CodeAddress, LockSettings, Operation, Window
 from gateway.domain.plan import (
+    Credential,
     ExpiredOnLock,
     Finished,
     Issued,
@@ -60,6 +61,7 @@ class Ledger:
         settings: LockSettings,
         capabilities: LockCapabilities,
         program_ahead: timedelta,
+        mint_ahead: timedelta,
         box: SecretBox,
         mint: Mint,
         draw: random.Random,
@@ -68,6 +70,7 @@ class Ledger:
         self._capabilities = capabilities
         early = settings.trust_window and capabilities.holds_window
         self.ahead = program_ahead if early else timedelta(0)
+        self._mint_ahead = max(self.ahead, mint_ahead)
         self._box = box
         self._mint = mint
         self._draw = draw
@@ -83,15 +86,21 @@ class Ledger:
             late_report_time=timedelta(seconds=self._capabilities.late_report_time),
         )
 
+    def to_mint(self, state: LockState, now: datetime) -> list[Credential]:
+        """The credentials that should have a PIN by now and have none."""
+        return [
+            one
+            for one in state.credentials
+            if one.wanted
+            and one.pin_hash is None
+            and one.window.valid_from - self._mint_ahead <= now < one.window.valid_until
+            and (one.gen is None or one.gen.attempts == 0 or one.gen.run_at <= now)
+        ]
+
     async def mint_due(self, turn: Turn, state: LockState) -> bool:
         """Mint the PINs of what is due and has none; True if the state has changed."""
         changed = False
-        for one in state.credentials:
-            start = one.window.valid_from - self.ahead
-            if not (one.wanted and start <= turn.now < one.window.valid_until):
-                continue
-            if one.pin_hash is not None or (one.gen is not None and one.gen.run_at > turn.now):
-                continue
+        for one in self.to_mint(state, turn.now):
             try:
                 await self._mint.ensure(turn.session, one.reservation_id, turn.now)
             except NoPinLeftError as error:

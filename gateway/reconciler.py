@@ -9,7 +9,7 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.domain import events
-from gateway.domain.entitlement import Changes, Want, derive
+from gateway.domain.entitlement import Because, Changes, Want, Withdraw, derive
 from gateway.domain.jobs import Job, JobKind, gen_id, rev_id
 from gateway.domain.model import Guest, Property, ReservationType
 from gateway.errors import (
@@ -310,11 +310,7 @@ class Reconciler:
             if merged[reservation_id].reopened:
                 await self._mint.renew_if_taken(session, reservation_id, now)
         put = [job for want in changes.wants for job in self._jobs_of(want, now)]
-        put += [
-            Job(id=rev_id(one.id), kind=JobKind.REV, credential_id=one.id, run_at=max(now, one.at))
-            for one in changes.withdrawals
-            if one.on_lock
-        ]
+        put += _removals(changes.withdrawals, now)
         await jobs.put(session, put)
         outcome.put += put
         outcome.wake |= {want.lock for want in changes.wants}
@@ -381,6 +377,45 @@ class Reconciler:
                 Notice(event=events.LISTING_UNMAPPED, at=now, subject=listing, detail=detail)
             )
 
+    # --- the brake -----------------------------------------------------------------------------
+
+    async def decide_held(self, *, confirm: bool, actor: str) -> int:
+        """A person lets go of what the brake holds, or keeps it; how many stays that were."""
+        now, outcome = self._now(), Outcome()
+
+        async def body(session: Session) -> int:
+            held = await reservations.held(session)
+            for reservation_id in held:
+                if confirm:
+                    await self._let_go(session, reservation_id, now, outcome)
+                await reservations.decide_held(session, reservation_id, kept=not confirm)
+                await audit.append(
+                    session,
+                    at=now,
+                    actor=actor,
+                    event=events.BRAKE_RELEASED,
+                    detail="confirmed: its PIN goes" if confirm else "rejected: its PIN stays",
+                    reservation_id=reservation_id,
+                )
+            await self._drop_orphans(session, outcome)
+            return len(held)
+
+        count = await self._database.transaction(body)
+        await self._announce(outcome)
+        return count
+
+    async def _let_go(
+        self, session: Session, reservation_id: str, now: datetime, outcome: Outcome
+    ) -> None:
+        withdrawals = await credentials.withdrawals(
+            session, reservation_id, because=Because.CANCELLED, now=now
+        )
+        await credentials.withdraw(session, withdrawals, now)
+        put = _removals(withdrawals, now)
+        await jobs.put(session, put)
+        outcome.put += put
+        outcome.wake |= {one.lock for one in withdrawals}
+
     # --- guests --------------------------------------------------------------------------------
 
     async def read_guests(self) -> None:
@@ -418,6 +453,15 @@ class Reconciler:
             await reservations.save_guest(session, reservation_id, guest, self._now())
 
         await self._database.transaction(body)
+
+
+def _removals(withdrawals: Iterable[Withdraw], now: datetime) -> list[Job]:
+    """The jobs that take withdrawn codes off their locks."""
+    return [
+        Job(id=rev_id(one.id), kind=JobKind.REV, credential_id=one.id, run_at=max(now, one.at))
+        for one in withdrawals
+        if one.on_lock
+    ]
 
 
 def _missing(one: Merged, now: datetime) -> Notice:

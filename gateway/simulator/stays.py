@@ -162,10 +162,10 @@ class SimulatedStays:
         app.router.add_get(f"{api}/content/listings", self._listings)
         app.router.add_get(f"{api}/content/listings/{{id}}", self._listing)
         app.router.add_get(f"{api}/booking/searchfilter", self._ping)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=1)
+            site = web.TCPSite(runner, "127.0.0.1", port)
             await site.start()
             self.port = runner.addresses[0][1]
             yield self

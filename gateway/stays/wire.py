@@ -36,6 +36,7 @@ def _text(value: object) -> str | None:
 
 
 OptionalText = Annotated[str | None, BeforeValidator(_text)]
+Code = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_]+$")]
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -51,7 +52,7 @@ class ReservationRow(_Wire):
     """A row of the list, or the part of a detail that decides a door."""
 
     id: Id = Field(alias="_id")
-    code: Id = Field(alias="id")
+    code: Code = Field(alias="id")
     type: ReservationType
     listing_id: Id = Field(alias="_idlisting")
     check_in_date: Annotated[dt.date, BeforeValidator(_date)] = Field(alias="checkInDate")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from gateway.domain.entitlement import Planned, Want, Withdraw
+from gateway.domain.entitlement import Because, Planned, Want, Withdraw
 from gateway.domain.model import Window
 from gateway.store.database import Row, Session
 from gateway.store.moments import from_text, to_text
@@ -87,6 +87,23 @@ async def withdraw(session: Session, withdrawals: Iterable[Withdraw], now: datet
         " ELSE valid_until END WHERE id = ?1",
         [(one.id, one.because, moment, to_text(one.at)) for one in withdrawals],
     )
+
+
+async def withdrawals(
+    session: Session, reservation_id: str, *, because: Because, now: datetime
+) -> list[Withdraw]:
+    """What withdrawing every wanted credential of a stay would be."""
+    rows = await session.all(
+        f"SELECT c.id, c.lock, {_ON_LOCK} AS on_lock FROM credentials c"
+        " WHERE c.reservation_id = ? AND c.wanted = 1 AND c.revoked_at IS NULL",
+        (reservation_id,),
+    )
+    return [
+        Withdraw(
+            id=row["id"], lock=row["lock"], because=because, at=now, on_lock=bool(row["on_lock"])
+        )
+        for row in rows
+    ]
 
 
 async def orphaned_jobs(session: Session) -> list[str]:

@@ -149,6 +149,23 @@ def _chunks(ids: Iterable[str], size: int = 500) -> Iterator[Sequence[str]]:
         yield wanted[start : start + size]
 
 
+async def held(session: Session) -> list[str]:
+    """The long ids of those that the brake holds and nobody has decided on."""
+    rows = await session.all(
+        "SELECT id FROM reservations WHERE held_since IS NOT NULL AND held_verdict IS NULL"
+    )
+    return [row["id"] for row in rows]
+
+
+async def decide_held(session: Session, reservation_id: str, *, kept: bool) -> None:
+    """Keep a held one against Stays' word, or end its hold."""
+    await session.execute(
+        "UPDATE reservations SET held_verdict = iif(?2, 'kept', NULL),"
+        " held_since = iif(?2, held_since, NULL), held_reads = 0 WHERE id = ?1",
+        (reservation_id, kept),
+    )
+
+
 # --- guests ------------------------------------------------------------------------------------
 
 

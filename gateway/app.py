@@ -1,0 +1,370 @@
+"""Builds the whole gateway from its configuration, runs it, and closes it in reverse."""
+
+import asyncio
+import random  # noqa: TID251 - jitter and numbers of codes; PINs come from `secrets`
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.config.model import Hub, Lock, is_loopback
+from gateway.credentials import Credentials
+from gateway.domain.jobs import Job
+from gateway.domain.model import Operation
+from gateway.errors import RunInProgressError, StaysRefusedError, StoreError
+from gateway.jobs import crontab
+from gateway.jobs.scheduler import JobScheduler
+from gateway.minting import Mint
+from gateway.notify.log import LogNotifier
+from gateway.ports import LockEvent, Notifier
+from gateway.reconciler import Reconciler
+from gateway.stays.client import StaysClient
+from gateway.store import credentials as stored_credentials, jobs, reservations
+from gateway.store.database import Database, Session
+from gateway.store.secretbox import SecretBox
+from gateway.tuya.codec import Digits
+from gateway.tuya.frames import Version
+from gateway.tuya.link import Endpoint
+from gateway.tuya.profiles import Overrides
+from gateway.tuya.site import LockEntry, TuyaSite
+from gateway.web.api import Api
+from gateway.web.app import Access, build_app
+from gateway.web.auth import load_secret
+from gateway.web.listener import Listener
+from gateway.web.tls import context_of, ensure_certificate, fingerprint
+
+_TICK_STALE = 45.0
+_SWEEP_STALE = 120.0
+_HOUSEKEEPING_SECONDS = 6 * 3600.0
+_PINS_KEPT = timedelta(days=7)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where the gateway keeps its state."""
+
+    database: Path
+
+    @classmethod
+    def of(cls, config: Config, *, folder: Path, environ: Mapping[str, str]) -> "Paths":
+        """`[store] path`, relative to systemd's state directory, else to `folder`."""
+        base = Path(environ["STATE_DIRECTORY"]) if "STATE_DIRECTORY" in environ else folder
+        return cls(database=base / config.store.path)
+
+    @property
+    def folder(self) -> Path:
+        """The state directory."""
+        return self.database.parent
+
+    @property
+    def pin_key(self) -> Path:
+        """The key of the PINs at rest."""
+        return self.folder / "pin.key"
+
+    @property
+    def jwt_secret(self) -> Path:
+        """The key that signs tokens."""
+        return self.folder / "jwt.secret"
+
+    @property
+    def last_good(self) -> Path:
+        """The last configuration that was valid."""
+        return self.folder / "config.last-good.toml"
+
+
+def signing_secret(config: Config, paths: Paths) -> str:
+    """The key that signs tokens: configured, or made in the state directory.
+
+    Raises:
+        StoreError: it can be neither read nor made.
+    """
+    configured = config.http.jwt_secret
+    return load_secret(paths.jwt_secret) if configured is None else configured.get_secret_value()
+
+
+def build_locks(
+    config: Config, *, clock: Clock, jitter: random.Random, listener: Callable[[LockEvent], None]
+) -> TuyaSite:
+    """The hubs and locks of the configuration."""
+    return TuyaSite(
+        hubs=[_hub(hub) for hub in config.hubs],
+        locks=[_lock(lock, config.policy.pin_length) for lock in config.locks],
+        clock=clock,
+        jitter=jitter,
+        listener=listener,
+    )
+
+
+def _hub(hub: Hub) -> Endpoint:
+    return Endpoint(
+        name=hub.name,
+        device_id=hub.device_id,
+        local_key=hub.local_key.get_secret_value(),
+        address=hub.address,
+        port=hub.port,
+        version=Version(hub.version),
+    )
+
+
+def _lock(lock: Lock, pin_length: int) -> LockEntry:
+    endpoint = None
+    if lock.local_key is not None and lock.address is not None and lock.version is not None:
+        endpoint = Endpoint(
+            name=lock.name,
+            device_id=lock.device_id,
+            local_key=lock.local_key.get_secret_value(),
+            address=lock.address,
+            port=lock.port,
+            version=Version(lock.version),
+        )
+    own = lock.overrides
+    dps = {
+        Operation.CREATE: own.dp.create,
+        Operation.DELETE: own.dp.delete,
+        Operation.MODIFY: own.dp.modify,
+    }
+    return LockEntry(
+        name=lock.name,
+        profile=lock.profile,
+        pin_lengths=lock.pin_lengths(pin_length),
+        hub=lock.hub,
+        cid=lock.node_id if lock.hub is not None else None,
+        endpoint=endpoint,
+        overrides=Overrides(
+            dps={operation: dp for operation, dp in dps.items() if dp is not None},
+            digits=None if own.digits is None else Digits(own.digits),
+            deadline=own.deadline,
+        ),
+    )
+
+
+class Gateway:
+    """One running gateway. Made by `Gateway.running`."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        paths: Paths,
+        clock: Clock,
+        database: Database,
+        stays: StaysClient,
+        notifier: Notifier,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._database = database
+        self._site = config.property()
+        draw = random.Random()  # noqa: S311 - jitter and numbers of codes
+        self.box = SecretBox.load(paths.pin_key)
+        mint = Mint(site=self._site, box=self.box)
+        self._locks = build_locks(config, clock=clock, jitter=draw, listener=self._on_lock_event)
+        self._scheduler = JobScheduler(
+            clock=clock,
+            due_by=clock.now,
+            wake=self._on_due,
+            reconcile=self._reconcile_by_cron,
+            schedule=config.stays.schedule,
+            zone=ZoneInfo(config.site.timezone),
+        )
+        self._credentials = Credentials(
+            database=database,
+            box=self.box,
+            site=self._site,
+            drivers=self._locks.locks,
+            board=self._scheduler,
+            notifier=notifier,
+            clock=clock,
+            now=clock.now,
+            draw=draw,
+            mint=mint,
+        )
+        self._reconciler = Reconciler(
+            database=database,
+            source=stays,
+            site=self._site,
+            lookback_days=config.stays.lookback_days,
+            horizon_days=config.stays.horizon_days,
+            only_mapped=config.stays.scope == "mapped",
+            board=self._scheduler,
+            wake=self._credentials.wake,
+            mint=mint,
+            notifier=notifier,
+            clock=clock,
+            now=clock.now,
+        )
+        self._run_wanted = asyncio.Event()
+        self._guests_wanted = asyncio.Event()
+        api = Api(
+            database=database,
+            box=self.box,
+            daemon=self,
+            lock_names=tuple(self._locks.locks),
+            zone=ZoneInfo(config.site.timezone),
+            clock=clock,
+        )
+        access = Access(secret=signing_secret(config, paths), insecure_lan=config.http.insecure_lan)
+        self.listener = Listener(
+            build_app(api, access=access, clock=clock), tls=_tls(config, paths, clock.now())
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls, config: Config, paths: Paths, *, clock: Clock, notifier: Notifier | None = None
+    ) -> "AsyncIterator[Gateway]":
+        """A gateway that runs inside the block.
+
+        Raises:
+            StoreBusyError, StoreNewerError, StoreError: the database cannot be used.
+            OSError: the port cannot be bound.
+        """
+        async with AsyncExitStack() as stack:
+            database = await stack.enter_async_context(Database.open(paths.database))
+            stays = await stack.enter_async_context(
+                StaysClient.open(
+                    url=config.stays.url,
+                    client_id=config.stays.client_id.get_secret_value(),
+                    client_secret=config.stays.client_secret.get_secret_value(),
+                    clock=clock,
+                )
+            )
+            gateway = cls(
+                config=config,
+                paths=paths,
+                clock=clock,
+                database=database,
+                stays=stays,
+                notifier=notifier or LogNotifier(),
+            )
+            await gateway._reconciler.close_interrupted()
+            await stack.enter_async_context(
+                gateway.listener.serving(config.http.host, config.http.port)
+            )
+            async with asyncio.TaskGroup() as tasks:
+                background = await gateway._start(tasks)
+                try:
+                    yield gateway
+                finally:
+                    await gateway._scheduler.stop()
+                    for task in background:
+                        task.cancel()
+
+    async def _start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        rows = await self._database.read(jobs.all_jobs)
+        self._scheduler.start(rows)
+        self._run_wanted.set()  # a run at start
+        _log.info("gateway.started", port=self.listener.port)
+        return [
+            tasks.create_task(self._locks.run(), name="connections"),
+            tasks.create_task(self._credentials.run(), name="credentials"),
+            tasks.create_task(self._reconcile_on_demand(), name="reconciliation"),
+            tasks.create_task(self._read_guests(), name="guests"),
+            tasks.create_task(self._keep_house(), name="housekeeping"),
+            tasks.create_task(self._watch_scheduler(), name="scheduler"),
+        ]
+
+    # --- what wakes what -----------------------------------------------------------------------
+
+    def _on_lock_event(self, event: LockEvent) -> None:
+        self._credentials.on_event(event)
+
+    def _on_due(self, job: Job) -> None:
+        self._credentials.wake_credential(job.credential_id)
+
+    async def _reconcile_by_cron(self) -> None:
+        self._run_wanted.set()
+
+    async def _reconcile_on_demand(self) -> None:
+        while True:
+            await self._run_wanted.wait()
+            self._run_wanted.clear()
+            try:
+                await self._reconciler.run()
+            except StoreError as error:
+                _log.error("store.refused", during="reconciliation", reason=str(error))
+            self._guests_wanted.set()
+
+    async def _read_guests(self) -> None:
+        while True:
+            await self._guests_wanted.wait()
+            self._guests_wanted.clear()
+            try:
+                await self._reconciler.read_guests()
+            except (StoreError, StaysRefusedError) as error:
+                _log.warning("guests.unread", reason=str(error))
+
+    async def _keep_house(self) -> None:
+        """Erase what is no longer needed."""
+        while True:
+            now = self._clock.now()
+            guests_before = now - timedelta(days=self._config.store.retention_days)
+
+            async def body(session: Session, before: datetime = guests_before) -> None:
+                await reservations.erase_guests(session, before)
+                await stored_credentials.erase_pins(session, self._clock.now() - _PINS_KEPT)
+
+            try:
+                await self._database.transaction(body)
+            except StoreError as error:
+                _log.error("store.refused", during="housekeeping", reason=str(error))
+            await self._clock.sleep(_HOUSEKEEPING_SECONDS)
+
+    async def _watch_scheduler(self) -> None:
+        """A bug in a job ends the daemon, for systemd to start it again."""
+        await self._scheduler.crashed
+
+    # --- what the API asks: see gateway.web.api.Daemon -----------------------------------------
+
+    async def request_run(self) -> None:
+        """See `Daemon.request_run`."""
+        if self._reconciler.running or self._run_wanted.is_set():
+            raise RunInProgressError("a reconciliation is already running")
+        self._run_wanted.set()
+
+    def next_run(self) -> datetime | None:
+        """See `Daemon.next_run`."""
+        return self._scheduler.next_reconciliation()
+
+    def schedule_text(self) -> str:
+        """See `Daemon.schedule_text`."""
+        return crontab.describe(self._config.stays.schedule)
+
+    def problems(self) -> tuple[str, ...]:
+        """See `Daemon.problems`."""
+        now = self._clock.monotonic()
+        found = []
+        if _stale(self._scheduler.last_tick, now, _TICK_STALE):
+            found.append("scheduler_stalled")
+        if _stale(self._credentials.last_sweep, now, _SWEEP_STALE):
+            found.append("sweep_stalled")
+        return tuple(found)
+
+    async def decide_held(self, *, confirm: bool, actor: str) -> int:
+        """See `Daemon.decide_held`."""
+        return await self._reconciler.decide_held(confirm=confirm, actor=actor)
+
+
+def _stale(moment: float | None, now: float, limit: float) -> bool:
+    return moment is None or now - moment > limit
+
+
+def _tls(config: Config, paths: Paths, now: datetime) -> ssl.SSLContext | None:
+    """What the port speaks beside plain HTTP."""
+    http = config.http
+    if http.tls_cert is not None and http.tls_key is not None:
+        return context_of(Path(http.tls_cert), Path(http.tls_key))
+    if http.tls == "off" or is_loopback(http.host):
+        return None
+    cert, key = ensure_certificate(paths.folder, now)
+    _log.info("certificate.served", sha256=fingerprint(cert))
+    return context_of(cert, key)

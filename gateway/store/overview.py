@@ -1,0 +1,362 @@
+"""What the API shows, read in a constant number of queries. No PIN but where its name says so."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.domain.model import Evidence, ReservationType, Window
+from gateway.domain.status import DoorState, PinStatus, StayStatus, pin_status, stay_status
+from gateway.store.credentials import pin_of
+from gateway.store.database import Row, Session
+from gateway.store.moments import from_text, to_text
+from gateway.store.reservations import LIVE
+from gateway.store.secretbox import SecretBox
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One row of the log of reconciliations."""
+
+    id: str
+    started_at: str
+    completed_at: str | None
+    duration: int | None
+    status: str
+    message: str | None
+    stats: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialView:
+    """One door of a stay."""
+
+    id: str
+    lock: str
+    state: DoorState
+    active: bool
+    confirmed_at: str | None
+    revoked_at: str | None
+    next_attempt_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditView:
+    """One thing that happened."""
+
+    at: str
+    actor: str
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StayView:
+    """One reservation with its doors."""
+
+    id: str
+    code: str
+    listing_id: str
+    listing_code: str | None
+    listing_name: str | None
+    type: str
+    status: StayStatus
+    check_in_at: str
+    check_out_at: str
+    guest_name: str | None = field(repr=False)
+    guest_phone: str | None = field(repr=False)
+    channel: str | None
+    pin_status: PinStatus
+    credentials: tuple[CredentialView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorPin:
+    """The PIN of one door."""
+
+    lock: str
+    window: Window
+    pin: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockView:
+    """One lock as far as it is known."""
+
+    name: str
+    reachable: bool | None
+    since: str | None
+    last_seen_at: str | None
+    reason: str | None
+    battery_percent: int | None
+    battery_state: str | None
+    alarm: str | None
+    codes: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldView:
+    """A stay that the brake holds."""
+
+    id: str
+    code: str
+    unit: str | None
+    since: str
+    reads: int
+    type: str
+
+
+async def last_run(session: Session) -> Run | None:
+    """The last finished run."""
+    row = await session.one(
+        "SELECT * FROM reconciliation_logs WHERE status <> 'pending' ORDER BY rowid DESC LIMIT 1"
+    )
+    return None if row is None else _run(row)
+
+
+async def is_running(session: Session) -> bool:
+    """Is a run under way?"""
+    return (
+        await session.one("SELECT 1 FROM reconciliation_logs WHERE status = 'pending'") is not None
+    )
+
+
+async def runs(session: Session, page: int) -> tuple[list[Run], int]:
+    """A page of the log, newest first, and how many rows there are."""
+    rows = await session.all(
+        "SELECT * FROM reconciliation_logs ORDER BY rowid DESC LIMIT ? OFFSET ?",
+        (PAGE, (page - 1) * PAGE),
+    )
+    total = await session.one("SELECT count(*) AS n FROM reconciliation_logs")
+    return [_run(row) for row in rows], 0 if total is None else int(total["n"])
+
+
+def _run(row: Row) -> Run:
+    names = ("fetched", "created", "updated", "orphaned", "deleted", "errors")
+    return Run(
+        id=row["id"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        duration=row["duration"],
+        status=row["status"],
+        message=row["message"],
+        stats={name: row[name] for name in names},
+    )
+
+
+_STATUS = {
+    StayStatus.CONFIRMED: "type IN ('booked', 'contract') AND deleted_at IS NULL AND check_out_at > :now",
+    StayStatus.COMPLETED: "type IN ('booked', 'contract') AND deleted_at IS NULL AND check_out_at <= :now",
+    StayStatus.PENDING: "type = 'reserved' AND deleted_at IS NULL",
+    StayStatus.CANCELLED: "(type = 'canceled' OR deleted_at IS NOT NULL)",
+    StayStatus.BLOCKED: "type IN ('blocked', 'maintenance') AND deleted_at IS NULL",
+}
+
+
+async def stays(
+    session: Session,
+    *,
+    status: StayStatus | None,
+    start: datetime | None,
+    end: datetime | None,
+    page: int,
+    now: datetime,
+) -> tuple[list[StayView], int]:
+    """A page of the reservations that meet [start, end), by arrival, and how many there are."""
+    where = ["1"]
+    if status is not None:
+        where.append(_STATUS[status].replace(":now", f"'{to_text(now)}'"))
+    parameters = []
+    if start is not None:
+        where.append("check_out_at > ?")
+        parameters.append(to_text(start))
+    if end is not None:
+        where.append("check_in_at < ?")
+        parameters.append(to_text(end))
+    condition = " AND ".join(where)
+    total = await session.one(
+        f"SELECT count(*) AS n FROM reservations WHERE {condition}", parameters
+    )
+    rows = await session.all(
+        f"SELECT * FROM reservations WHERE {condition} ORDER BY check_in_at, id LIMIT ? OFFSET ?",
+        (*parameters, PAGE, (page - 1) * PAGE),
+    )
+    return await _views(session, rows, now), 0 if total is None else int(total["n"])
+
+
+async def find(session: Session, id_or_code: str) -> str | None:
+    """The long id of a reservation by its long or short id; of several the latest."""
+    row = await session.one(
+        "SELECT id FROM reservations WHERE id = ?1 OR code = ?1 ORDER BY check_in_at DESC LIMIT 1",
+        (id_or_code,),
+    )
+    return None if row is None else str(row["id"])
+
+
+async def stay(session: Session, reservation_id: str, now: datetime) -> StayView | None:
+    """One reservation by its long id."""
+    rows = await session.all("SELECT * FROM reservations WHERE id = ?", (reservation_id,))
+    views = await _views(session, rows, now)
+    return views[0] if views else None
+
+
+async def audit_of(session: Session, reservation_id: str) -> list[AuditView]:
+    """The story of a stay, oldest first."""
+    rows = await session.all(
+        "SELECT * FROM audit_log WHERE reservation_id = ? ORDER BY id", (reservation_id,)
+    )
+    return [
+        AuditView(at=row["at"], actor=row["actor"], event=row["event"], detail=row["detail"])
+        for row in rows
+    ]
+
+
+async def _views(session: Session, rows: list[Row], now: datetime) -> list[StayView]:
+    ids = [row["id"] for row in rows]
+    marks = ", ".join("?" * len(ids))
+    credentials = await session.all(
+        "SELECT c.*, p.evidence, p.reason AS refused, s.reachable,"
+        " g.run_at AS gen_at, g.attempts AS gen_attempts, v.run_at AS rev_at,"
+        " v.attempts AS rev_attempts FROM credentials c"
+        " LEFT JOIN placements p ON p.id = (SELECT max(id) FROM placements"
+        "  WHERE credential_id = coalesce(c.taken_over_by, c.id))"
+        " LEFT JOIN lock_status s ON s.lock = c.lock"
+        " LEFT JOIN jobs g ON g.id = 'gen-' || c.id LEFT JOIN jobs v ON v.id = 'rev-' || c.id"
+        f" WHERE c.reservation_id IN ({marks}) ORDER BY c.id",
+        ids,
+    )
+    listings = {row["id"]: row for row in await session.all("SELECT * FROM stays_accommodations")}
+    doors: dict[str, list[CredentialView]] = {}
+    for row in credentials:
+        doors.setdefault(row["reservation_id"], []).append(_credential(row, now))
+    return [_stay(row, tuple(doors.get(row["id"], ())), listings, now) for row in rows]
+
+
+def _credential(row: Row, now: datetime) -> CredentialView:
+    window = Window(
+        valid_from=from_text(row["valid_from"]), valid_until=from_text(row["valid_until"])
+    )
+    state = DoorState(
+        window=window,
+        wanted=bool(row["wanted"]),
+        evidence=Evidence(row["evidence"] or Evidence.PLANNED),
+        revoked=row["revoked_at"] is not None,
+        taken_over=row["taken_over_by"] is not None,
+        withdrawn_at=None if row["wanted"] else from_text(row["updated_at"]),
+        reason=row["reason"] or row["refused"],
+        unreachable=row["reachable"] == 0,
+    )
+    upcoming = row["gen_at"] or row["rev_at"]
+    return CredentialView(
+        id=row["id"],
+        lock=row["lock"],
+        state=state,
+        active=state.is_active(now),
+        confirmed_at=row["confirmed_at"],
+        revoked_at=row["revoked_at"],
+        next_attempt_at=upcoming,
+    )
+
+
+def _stay(
+    row: Row, doors: tuple[CredentialView, ...], listings: dict[str, Row], now: datetime
+) -> StayView:
+    type_ = ReservationType(row["type"])
+    deleted = row["deleted_at"] is not None
+    check_out_at = from_text(row["check_out_at"])
+    listing = listings.get(row["listing_id"])
+    return StayView(
+        id=row["id"],
+        code=row["code"],
+        listing_id=row["listing_id"],
+        listing_code=None if listing is None else listing["code"],
+        listing_name=row["unit"] or (None if listing is None else listing["name"]),
+        type=row["type"],
+        status=stay_status(type_, deleted=deleted, check_out_at=check_out_at, now=now),
+        check_in_at=row["check_in_at"],
+        check_out_at=row["check_out_at"],
+        guest_name=row["guest_name"],
+        guest_phone=row["guest_phone"],
+        channel=row["channel"],
+        pin_status=pin_status(
+            tuple(door.state for door in doors),
+            mapped=row["unit"] is not None,
+            entitled=type_.entitled and not deleted and check_out_at > now,
+            held=row["held_since"] is not None,
+            now=now,
+        ),
+        credentials=doors,
+    )
+
+
+async def pins(session: Session, box: SecretBox, reservation_id: str) -> list[DoorPin]:
+    """The PINs of a stay's doors that are minted and not over."""
+    rows = await session.all(
+        "SELECT * FROM credentials WHERE reservation_id = ? AND pin IS NOT NULL AND wanted = 1"
+        " AND revoked_at IS NULL ORDER BY id",
+        (reservation_id,),
+    )
+    return [
+        DoorPin(
+            lock=row["lock"],
+            window=Window(
+                valid_from=from_text(row["valid_from"]), valid_until=from_text(row["valid_until"])
+            ),
+            pin=pin_of(row, box) or "",
+        )
+        for row in rows
+    ]
+
+
+async def locks(session: Session, names: tuple[str, ...], now: datetime) -> list[LockView]:
+    """The locks of these names, in their order."""
+    status = {row["lock"]: row for row in await session.all("SELECT * FROM lock_status")}
+    codes = await session.all(
+        f"SELECT lock, count(*) AS n FROM placements WHERE evidence IN {LIVE} GROUP BY lock"
+    )
+    waiting = await session.all(
+        "SELECT c.lock, count(*) AS n FROM jobs j JOIN credentials c ON c.id = j.credential_id"
+        " WHERE j.run_at <= ? OR j.attempts > 0 GROUP BY c.lock",
+        (to_text(now),),
+    )
+    on_lock = {row["lock"]: row["n"] for row in codes}
+    queued = {row["lock"]: row["n"] for row in waiting}
+    return [
+        _lock(name, status.get(name), on_lock.get(name, 0), queued.get(name, 0)) for name in names
+    ]
+
+
+def _lock(name: str, row: Row | None, codes: int, waiting: int) -> LockView:
+    known = row["reachable"] if row is not None else None
+    return LockView(
+        name=name,
+        reachable=None if known is None else bool(known),
+        since=row["since"] if row is not None else None,
+        last_seen_at=row["last_seen_at"] if row is not None else None,
+        reason=row["reason"] if row is not None else None,
+        battery_percent=row["battery_percent"] if row is not None else None,
+        battery_state=row["battery_state"] if row is not None else None,
+        alarm=row["alarm"] if row is not None else None,
+        codes=codes,
+        waiting=waiting,
+    )
+
+
+async def held(session: Session) -> list[HeldView]:
+    """The stays that the brake holds."""
+    rows = await session.all(
+        "SELECT * FROM reservations WHERE held_since IS NOT NULL AND held_verdict IS NULL"
+        " ORDER BY check_in_at, id"
+    )
+    return [
+        HeldView(
+            id=row["id"],
+            code=row["code"],
+            unit=row["unit"],
+            since=row["held_since"],
+            reads=row["held_reads"],
+            type="deleted" if row["deleted_at"] is not None else row["type"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,360 @@
+"""The routes: JSON in camelCase, times RFC 3339 in UTC."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from gateway.clock import Clock
+from gateway.domain import events
+from gateway.domain.model import Evidence
+from gateway.domain.status import StayStatus
+from gateway.store import audit, overview
+from gateway.store.database import Database, Session
+from gateway.store.moments import to_text, to_text_or_none
+from gateway.store.overview import AuditView, DoorPin, LockView, Run, StayView
+from gateway.store.secretbox import SecretBox
+from gateway.web.auth import ACTOR, SAFE_CHANNEL
+
+_MOST_PAGES = 100_000
+_SHOWN_DIGITS = 2
+
+
+class Daemon(Protocol):
+    """What the API asks of the rest of the gateway."""
+
+    async def request_run(self) -> None:
+        """Begin a reconciliation. Raises RunInProgressError."""
+        ...
+
+    def next_run(self) -> datetime | None:
+        """When the scheduler runs the next one."""
+        ...
+
+    def schedule_text(self) -> str:
+        """The schedule with its meaning."""
+        ...
+
+    def problems(self) -> tuple[str, ...]:
+        """Codes of what keeps the gateway from being ready."""
+        ...
+
+    async def decide_held(self, *, confirm: bool, actor: str) -> int:
+        """Let go, or keep, what the brake holds; how many stays that were."""
+        ...
+
+
+class Api:
+    """The handlers of all routes."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        box: SecretBox,
+        daemon: Daemon,
+        lock_names: tuple[str, ...],
+        zone: ZoneInfo,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._box = box
+        self._daemon = daemon
+        self._lock_names = lock_names
+        self._zone = zone
+        self._clock = clock
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """The process answers."""
+        return _json({"status": "ok"})
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """The gateway does its work."""
+        problems = self._daemon.problems()
+        if problems:
+            return _json({"status": "not_ready", "problems": list(problems)}, status=503)
+        return _json({"status": "ready"})
+
+    # --- reconciliation ------------------------------------------------------------------------
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """What ran last, what runs next."""
+
+        async def body(session: Session) -> tuple[Run | None, bool]:
+            return await overview.last_run(session), await overview.is_running(session)
+
+        last, running = await self._database.read(body)
+        current = "pending" if running else "never_run" if last is None else last.status
+        return _data(
+            {
+                "lastRun": None if last is None else _run(last),
+                "nextRun": to_text_or_none(self._daemon.next_run()),
+                "currentStatus": current,
+                "schedule": self._daemon.schedule_text(),
+            }
+        )
+
+    async def run(self, _request: web.Request) -> web.Response:
+        """Begin a run."""
+        await self._daemon.request_run()
+        return _json({"data": {"status": "pending"}}, status=202)
+
+    async def runs(self, request: web.Request) -> web.Response:
+        """The log, newest first."""
+        page = _page(request)
+        rows, total = await self._database.read(lambda session: overview.runs(session, page))
+        return _json({"data": [_run(row) for row in rows], "page": page, "total": total})
+
+    async def held(self, _request: web.Request) -> web.Response:
+        """What the brake holds."""
+        rows = await self._database.read(overview.held)
+        return _data(
+            {
+                "held": [
+                    {
+                        "id": row.id,
+                        "code": row.code,
+                        "unit": row.unit,
+                        "since": row.since,
+                        "reads": row.reads,
+                        "reason": row.type,
+                    }
+                    for row in rows
+                ]
+            }
+        )
+
+    async def decide_held(self, request: web.Request) -> web.Response:
+        """Confirm or reject what the brake holds."""
+        body = await _body(request)
+        action = body.get("action")
+        if action not in {"confirm", "reject"}:
+            raise web.HTTPBadRequest(text='action is "confirm" or "reject"')
+        count = await self._daemon.decide_held(confirm=action == "confirm", actor=request[ACTOR])
+        return _data({"decided": count})
+
+    # --- reservations --------------------------------------------------------------------------
+
+    async def reservations(self, request: web.Request) -> web.Response:
+        """A page of stays with their PIN status."""
+        page, now = _page(request), self._clock.now()
+        status = _status(request.query.get("status"))
+        start, end = (self._moment(request, name) for name in ("from", "to"))
+        rows, total = await self._database.read(
+            lambda session: overview.stays(
+                session, status=status, start=start, end=end, page=page, now=now
+            )
+        )
+        return _json({"data": [_stay(row) for row in rows], "page": page, "total": total})
+
+    async def reservation(self, request: web.Request) -> web.Response:
+        """One stay with its story."""
+
+        async def body(session: Session) -> tuple[StayView | None, list[AuditView]]:
+            found = await overview.find(session, request.match_info["id"])
+            if found is None:
+                return None, []
+            view = await overview.stay(session, found, self._clock.now())
+            return view, await overview.audit_of(session, found)
+
+        view, story = await self._database.read(body)
+        if view is None:
+            raise web.HTTPNotFound(text="there is no such reservation")
+        audit_rows = [
+            {"at": row.at, "actor": row.actor, "event": row.event, "detail": row.detail}
+            for row in story
+        ]
+        return _data({**_stay(view), "audit": audit_rows})
+
+    async def pin(self, request: web.Request) -> web.Response:
+        """The PIN of a stay, masked unless `reveal=true`."""
+        reveal = request.query.get("reveal", "false")
+        if reveal not in {"true", "false"}:
+            raise web.HTTPBadRequest(text="reveal is true or false")
+
+        async def body(session: Session) -> tuple[str | None, list[DoorPin]]:
+            found = await overview.find(session, request.match_info["id"])
+            doors = [] if found is None else await overview.pins(session, self._box, found)
+            return found, doors
+
+        found, doors = await self._database.read(body)
+        if found is None or not doors:
+            raise web.HTTPNotFound(text="there is no PIN for such a reservation")
+        if reveal == "true":
+            if not request[SAFE_CHANNEL]:
+                return _insecure()
+            await self._audit_reveal(found, request[ACTOR])
+        return _data(_pin(doors, reveal=reveal == "true"))
+
+    async def _audit_reveal(self, reservation_id: str, actor: str) -> None:
+        async def body(session: Session) -> None:
+            await audit.append(
+                session,
+                at=self._clock.now(),
+                actor=actor,
+                event=events.PIN_REVEALED,
+                detail="shown in full",
+                reservation_id=reservation_id,
+            )
+
+        await self._database.transaction(body)
+
+    def _moment(self, request: web.Request, name: str) -> datetime | None:
+        text = request.query.get(name)
+        if text is None:
+            return None
+        try:
+            if len(text) == len("2026-02-01"):
+                day = date.fromisoformat(text)
+                return datetime.combine(day, time(), self._zone).astimezone(UTC)
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise web.HTTPBadRequest(text=f"{name} is a date or an RFC 3339 time") from None
+        if moment.tzinfo is None:
+            raise web.HTTPBadRequest(text=f"{name} needs a time zone")
+        return moment.astimezone(UTC)
+
+    # --- locks ---------------------------------------------------------------------------------
+
+    async def locks(self, _request: web.Request) -> web.Response:
+        """All locks."""
+        return _data([_lock(row) for row in await self._locks(self._lock_names)])
+
+    async def lock(self, request: web.Request) -> web.Response:
+        """One lock."""
+        name = request.match_info["name"]
+        if name not in self._lock_names:
+            raise web.HTTPNotFound(text="there is no such lock")
+        (row,) = await self._locks((name,))
+        return _data(_lock(row))
+
+    async def _locks(self, names: tuple[str, ...]) -> list[LockView]:
+        now = self._clock.now()
+        return await self._database.read(lambda session: overview.locks(session, names, now))
+
+
+def _json(body: Mapping[str, Any], status: int = 200) -> web.Response:
+    return web.Response(
+        text=json.dumps(body, ensure_ascii=False), status=status, content_type="application/json"
+    )
+
+
+def _data(value: Any) -> web.Response:
+    return _json({"data": value})
+
+
+def _insecure() -> web.Response:
+    body = {
+        "error": {"code": "insecure_channel", "message": "revealing a PIN needs TLS: use https"}
+    }
+    return _json(body, status=403)
+
+
+def _page(request: web.Request) -> int:
+    text = request.query.get("page", "1")
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= _MOST_PAGES:
+        raise web.HTTPBadRequest(text="page is a number from 1")
+    return int(text)
+
+
+def _status(text: str | None) -> StayStatus | None:
+    if text is None:
+        return None
+    try:
+        return StayStatus(text)
+    except ValueError:
+        known = ", ".join(StayStatus)
+        raise web.HTTPBadRequest(text=f"status is one of {known}") from None
+
+
+async def _body(request: web.Request) -> Mapping[str, Any]:
+    try:
+        body = json.loads(await request.text())
+    except (ValueError, RecursionError):
+        raise web.HTTPBadRequest(text="the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest(text="the body is no JSON object")
+    return body
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "startedAt": run.started_at,
+        "completedAt": run.completed_at,
+        "duration": run.duration,
+        "status": run.status,
+        "message": run.message,
+        "stats": run.stats,
+    }
+
+
+def _stay(view: StayView) -> dict[str, Any]:
+    return {
+        "id": view.id,
+        "code": view.code,
+        "listing": {"id": view.listing_id, "code": view.listing_code, "name": view.listing_name},
+        "type": view.type,
+        "status": view.status,
+        "checkIn": view.check_in_at,
+        "checkOut": view.check_out_at,
+        "guest": {"name": view.guest_name, "phone": view.guest_phone},
+        "channel": view.channel,
+        "pinStatus": view.pin_status,
+        "credentials": [
+            {
+                "id": door.id,
+                "lock": door.lock,
+                "evidence": door.state.evidence,
+                "isActive": door.active,
+                "validFrom": to_text(door.state.window.valid_from),
+                "validUntil": to_text(door.state.window.valid_until),
+                "confirmedAt": door.confirmed_at,
+                "revokedAt": door.revoked_at
+                if door.state.evidence is not Evidence.PLANNED
+                else None,
+                "reason": door.state.reason,
+                "nextAttemptAt": door.next_attempt_at,
+            }
+            for door in view.credentials
+        ],
+    }
+
+
+def _pin(doors: list[DoorPin], *, reveal: bool) -> dict[str, Any]:
+    show: Callable[[str], str] = (lambda pin: pin) if reveal else _masked
+    one = {door.pin for door in doors}
+    return {
+        "pin": show(doors[0].pin) if len(one) == 1 else None,
+        "expiresAt": to_text(max(door.window.valid_until for door in doors)),
+        "doors": [
+            {
+                "lock": door.lock,
+                "pin": show(door.pin),
+                "validFrom": to_text(door.window.valid_from),
+                "validUntil": to_text(door.window.valid_until),
+            }
+            for door in doors
+        ],
+    }
+
+
+def _masked(pin: str) -> str:
+    return "*" * (len(pin) - _SHOWN_DIGITS) + pin[-_SHOWN_DIGITS:]
+
+
+def _lock(view: LockView) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "reachable": view.reachable,
+        "since": view.since,
+        "lastSeenAt": view.last_seen_at,
+        "reason": view.reason,
+        "battery": {"percent": view.battery_percent, "state": view.battery_state},
+        "alarm": view.alarm,
+        "codes": view.codes,
+        "waiting": view.waiting,
+    }

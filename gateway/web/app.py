@@ -1,0 +1,155 @@
+"""The application: who may do what, errors as JSON, the routes."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from gateway.clock import Clock
+from gateway.errors import RunInProgressError, StoreError
+from gateway.web.api import Api
+from gateway.web.auth import (
+    ACTOR,
+    SAFE_CHANNEL,
+    BadTokens,
+    ForbiddenError,
+    UnauthorizedError,
+    verify,
+)
+from gateway.web.listener import is_local
+
+_MOST_BYTES = 16 * 1024
+_HANDLER_SECONDS = 5.0
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may do what. `is_local`: is a peer's address this machine?"""
+
+    secret: str = field(repr=False)
+    insecure_lan: bool = False
+    is_local: Callable[[str], bool] = is_local
+
+
+def build_app(api: Api, *, access: Access, clock: Clock) -> web.Application:
+    """The application with all routes."""
+    guard = _Guard(access, clock)
+    app = web.Application(
+        client_max_size=_MOST_BYTES, middlewares=[_errors, _deadline, guard.middleware]
+    )
+    admin = "/api/admin"
+    app.add_routes(
+        [
+            web.get("/healthz", api.healthz),
+            web.get("/readyz", api.readyz),
+            web.get(f"{admin}/reconciliation/status", api.status),
+            web.post(f"{admin}/reconciliation/run", api.run),
+            web.get(f"{admin}/reconciliation/runs", api.runs),
+            web.get(f"{admin}/reconciliation/held", api.held),
+            web.post(f"{admin}/reconciliation/held", api.decide_held),
+            web.get(f"{admin}/reservations", api.reservations),
+            web.get(f"{admin}/reservations/{{id}}", api.reservation),
+            web.get(f"{admin}/reservations/{{id}}/pin", api.pin),
+            web.get(f"{admin}/locks", api.locks),
+            web.get(f"{admin}/locks/{{name}}", api.lock),
+        ]
+    )
+    return app
+
+
+def error(status: int, code: str, message: str) -> web.Response:
+    """An error as the API writes it."""
+    body = {"error": {"code": code, "message": message}}
+    return web.Response(
+        text=json.dumps(body),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except web.HTTPException as problem:
+        code = _CODES.get(problem.status, "bad_request")
+        return error(problem.status, code, problem.text or problem.reason)
+    except RunInProgressError as problem:
+        return error(409, "run_in_progress", str(problem))
+    except StoreError:
+        return error(503, "store_unavailable", "the database refuses: see the journal")
+    except Exception:  # noqa: BLE001 - one request fails, logged; the others go on
+        _log.exception("request.failed", path=request.path)
+        return error(500, "internal", "an error in the gateway: see the journal")
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response
+
+
+@web.middleware
+async def _deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        async with asyncio.timeout(_HANDLER_SECONDS):
+            return await handler(request)
+    except TimeoutError:
+        return error(503, "timeout", "it took too long: try again")
+
+
+class _Guard:
+    """Lets requests under /api through for admins only."""
+
+    def __init__(self, access: Access, clock: Clock) -> None:
+        self._access = access
+        self._clock = clock
+        self._bad_tokens = BadTokens()
+
+    @property
+    def middleware(self) -> Any:
+        """The middleware that checks each request."""
+
+        @web.middleware
+        async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if not request.path.startswith("/api/"):
+                return await handler(request)
+            refusal = self._refusal(request)
+            return await handler(request) if refusal is None else refusal
+
+        return check
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        address = request.remote or ""
+        local = self._access.is_local(address)
+        now = self._clock.monotonic()
+        if not local and self._bad_tokens.too_many(address, now):
+            return error(429, "too_many_attempts", "too many bad tokens: wait a minute")
+        try:
+            subject = verify(
+                self._access.secret, request.headers.get("Authorization"), self._clock.now()
+            )
+        except UnauthorizedError as problem:
+            self._bad_tokens.count(address, now)
+            return error(401, "unauthorized", str(problem))
+        except ForbiddenError as problem:
+            return error(403, "forbidden", str(problem))
+        request[ACTOR] = subject
+        request[SAFE_CHANNEL] = local or request.secure or self._access.insecure_lan
+        if request.method not in {"GET", "HEAD"}:
+            return self._refused_change(request)
+        return None
+
+    def _refused_change(self, request: web.Request) -> web.Response | None:
+        if not request[SAFE_CHANNEL]:
+            return error(403, "insecure_channel", "changes need TLS: use https")
+        if "Origin" in request.headers:
+            return error(403, "forbidden", "changes from web pages are refused")
+        return None

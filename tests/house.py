@@ -1,0 +1,235 @@
+"""A whole house for a test: the gateway beside simulated Stays and locks, over real sockets."""
+
+import asyncio
+import random
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import aiohttp
+
+from gateway.app import Gateway, Paths, signing_secret
+from gateway.clock import SystemClock
+from gateway.config import Config
+from gateway.simulator.families import BleLock, MkLock, ZigbeeLock
+from gateway.simulator.peer import SimulatedPeer
+from gateway.simulator.stays import SimulatedStays
+from gateway.web.auth import issue_token
+
+KEY = "0123456789abcdef"
+ZONE = ZoneInfo("America/Sao_Paulo")
+
+
+@dataclass
+class Notices:
+    """A notifier that keeps what it is told."""
+
+    told: list = field(default_factory=list)
+
+    async def tell(self, notice):
+        self.told.append(notice)
+
+    def events(self):
+        return [notice.event for notice in self.told]
+
+
+class House:
+    """Two flats behind one street door: `street` (mk, direct), `apt-101` (ble) and `apt-102`
+    (zigbee) behind a hub."""
+
+    def __init__(self, folder, clock, **settings):
+        self.clock = clock
+        self.stays = SimulatedStays(random.Random(5))
+        self.street = MkLock(name="street", device_id="street-device", clock=clock, capacity=200)
+        self.apt_101 = BleLock(name="apt-101", device_id="d101", node_id="cid-101", clock=clock)
+        self.apt_102 = ZigbeeLock(name="apt-102", device_id="d102", node_id="cid-102", clock=clock)
+        self.door = SimulatedPeer(
+            name="street",
+            device_id="street-device",
+            local_key=KEY,
+            version="3.3",
+            locks=[self.street],
+            clock=clock,
+        )
+        self.hub = SimulatedPeer(
+            name="hub",
+            device_id="hub-device",
+            local_key=KEY,
+            version="3.5",
+            locks=[self.apt_101, self.apt_102],
+            clock=clock,
+        )
+        self.flat_101 = self.stays.add_listing("Apto 101")
+        self.flat_102 = self.stays.add_listing("Apto 102")
+        self.settings = settings
+        self.folder = folder
+        self.notices = Notices()
+        self.gateway = None
+
+    @asynccontextmanager
+    async def standing(self):
+        """Stays and the locks are served inside the block; the gateway is not yet running."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.stays.serving())
+            await stack.enter_async_context(self.door.serving())
+            await stack.enter_async_context(self.hub.serving())
+            self.session = await stack.enter_async_context(aiohttp.ClientSession())
+            yield self
+
+    def config(self) -> Config:
+        def lock(name, profile, **more):
+            return {"name": name, "profile": profile, "overrides": {"deadline": 2.0}} | more
+
+        values = {
+            "site": {"timezone": "America/Sao_Paulo"},
+            "stays": {
+                "url": self.stays.url,
+                "client_id": self.stays.client_id,
+                "client_secret": self.stays.client_secret,
+            },
+            "http": {"host": "127.0.0.1", "port": 0},
+            "hubs": [
+                {
+                    "name": "hub",
+                    "device_id": "hub-device",
+                    "local_key": KEY,
+                    "address": "127.0.0.1",
+                    "port": self.hub.port,
+                    "version": "3.5",
+                }
+            ],
+            "locks": [
+                lock(
+                    "street",
+                    "mk_method",
+                    device_id="street-device",
+                    local_key=KEY,
+                    address="127.0.0.1",
+                    port=self.door.port,
+                    version="3.3",
+                    shared=True,
+                ),
+                lock("apt-101", "ble_temp", device_id="d101", node_id="cid-101", hub="hub"),
+                lock("apt-102", "zigbee_temp27", device_id="d102", node_id="cid-102", hub="hub"),
+            ],
+            "listings": [
+                {"stays_id": self.flat_101, "name": "Apto 101", "locks": ["street", "apt-101"]},
+                {
+                    "stays_id": self.stays.listings[self.flat_102]["id"],
+                    "name": "Apto 102",
+                    "locks": ["street", "apt-102"],
+                },
+            ],
+        }
+        for section, changes in self.settings.items():
+            values[section] = values.get(section, {}) | changes
+        return Config(**values)
+
+    @asynccontextmanager
+    async def running(self):
+        """The gateway runs inside the block; its state stays from one block to the next."""
+        config = self.config()
+        paths = Paths.of(config, folder=self.folder, environ={})
+        secret = signing_secret(config, paths)
+        self.token = issue_token(
+            secret, subject="tester", ttl=timedelta(days=400), now=self.clock.now()
+        )
+        async with Gateway.running(
+            config, paths, clock=self.clock, notifier=self.notices
+        ) as gateway:
+            self.gateway = gateway
+            yield self
+        self.gateway = None
+
+    # --- what an admin does --------------------------------------------------------------------
+
+    async def api(self, method, path, **options):
+        url = f"http://127.0.0.1:{self.gateway.listener.port}{path}"
+        headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
+        async with self.session.request(method, url, headers=headers, **options) as response:
+            return response.status, await response.json()
+
+    async def status(self):
+        return (await self.api("GET", "/api/admin/reconciliation/status"))[1]["data"]
+
+    async def reconciled(self):
+        """Run now and wait for the end; the run's own row."""
+        before = (await self.status())["lastRun"]
+        for _ in range(500):
+            code, _ = await self.api("POST", "/api/admin/reconciliation/run")
+            if code == 202:
+                break
+            await asyncio.sleep(0.01)
+        return await self.next_run_after(before)
+
+    async def next_run_after(self, before):
+        async def finished():
+            status = await self.status()
+            last = status["lastRun"]
+            return last if last != before and status["currentStatus"] != "pending" else None
+
+        return await self.until(finished)
+
+    async def first_run(self):
+        return await self.next_run_after(None)
+
+    async def stay(self, reservation):
+        """The stay as the API shows it, None while it is not known."""
+        code, body = await self.api("GET", f"/api/admin/reservations/{reservation}")
+        return body["data"] if code == 200 else None
+
+    async def pin(self, reservation):
+        code, body = await self.api("GET", f"/api/admin/reservations/{reservation}/pin?reveal=true")
+        return body["data"]["pin"] if code == 200 else None
+
+    async def until(self, condition, seconds=20):
+        """Wait for what must come; fail if it does not."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            found = condition()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return found
+            assert asyncio.get_running_loop().time() < deadline, "it did not come"
+            await asyncio.sleep(0.01)
+
+    async def pin_status(self, reservation, wanted):
+        async def is_so():
+            stay = await self.stay(reservation)
+            return stay if stay is not None and stay["pinStatus"] == wanted else None
+
+        return await self.until(is_so)
+
+    # --- what guests book ----------------------------------------------------------------------
+
+    def book(self, listing, start, length, **options):
+        """A stay from `start` (a timedelta from now) for `length`, to the minute."""
+        zone_now = self.clock.now().astimezone(ZONE).replace(second=0, microsecond=0)
+        check_in, check_out = zone_now + start, zone_now + start + length
+        return self.stays.book(
+            listing,
+            check_in.date(),
+            check_out.date(),
+            check_in_time=check_in.strftime("%H:%M"),
+            check_out_time=check_out.strftime("%H:%M"),
+            **options,
+        )
+
+    def rebook(self, reservation, start, length):
+        zone_now = self.clock.now().astimezone(ZONE).replace(second=0, microsecond=0)
+        check_in, check_out = zone_now + start, zone_now + start + length
+        self.stays.change(
+            reservation,
+            checkInDate=check_in.date().isoformat(),
+            checkInTime=check_in.strftime("%H:%M"),
+            checkOutDate=check_out.date().isoformat(),
+            checkOutTime=check_out.strftime("%H:%M"),
+        )
+
+
+@asynccontextmanager
+async def a_house(folder, clock=None, **settings):
+    async with House(folder, clock or SystemClock(), **settings).standing() as house:
+        yield house
