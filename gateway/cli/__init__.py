@@ -1,1 +1,5 @@
 """The command line: `gateway`."""
+
+from gateway.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,143 @@
+"""`gateway check`: everything that must work, each with a verdict and the next step."""
+
+import asyncio
+import json
+import random  # noqa: TID251 - jitter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from gateway.app import Paths, build_locks
+from gateway.cli.daemon import NoDaemonError, request
+from gateway.cli.settings import (
+    DEFAULT_CONFIG,
+    EXIT_FAILED,
+    ConfigOption,
+    JsonOption,
+    console,
+    read_config,
+    write_line,
+)
+from gateway.clock import SystemClock
+from gateway.config import Config
+from gateway.config.load import warnings
+from gateway.errors import GatewayError, LockUnreachableError
+from gateway.stays.client import StaysClient
+from gateway.store.database import Database
+from gateway.tuya.driver import TuyaLock
+
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked."""
+
+    what: str
+    good: bool
+    detail: str
+
+
+def check(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) -> None:
+    """Check configuration, clock, database, Stays, hubs and locks."""
+    settings, paths = read_config(config)
+    findings = asyncio.run(_check(settings, paths, config))
+    if json_:
+        write_line(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        table = Table("what", "verdict", "detail")
+        for one in findings:
+            table.add_row(
+                one.what, "[green]good[/]" if one.good else "[bold red]bad[/]", one.detail
+            )
+        console.print(table)
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _check(config: Config, paths: Paths, path: Path) -> list[Finding]:
+    notes = "; ".join(warnings(config, path))
+    findings = [Finding("configuration", good=True, detail=notes or "valid")]
+    try:
+        answer = await request(config, paths, "GET", "/readyz")
+    except NoDaemonError:
+        findings += await _database(paths)
+        findings += await _stays(config)
+        findings += await _locks(config)
+        return findings
+    problems = ", ".join(answer.body.get("problems", ()))
+    findings.append(Finding("daemon", good=not problems, detail=problems or "running and ready"))
+    return findings + await _by_daemon(config, paths)
+
+
+async def _by_daemon(config: Config, paths: Paths) -> list[Finding]:
+    """The running daemon holds the connections: it is asked."""
+    run = (await request(config, paths, "GET", "/api/admin/reconciliation/status")).data()
+    last = run["lastRun"]
+    good = last is None or last["status"] == "success"
+    findings = [
+        Finding("Stays", good=good, detail=(last or {}).get("message") or run["currentStatus"])
+    ]
+    for lock in (await request(config, paths, "GET", "/api/admin/locks")).data():
+        detail = lock["reason"] or ("reachable" if lock["reachable"] else "not reached yet")
+        findings.append(
+            Finding(f"lock {lock['name']}", good=bool(lock["reachable"]), detail=detail)
+        )
+    return findings
+
+
+async def _database(paths: Paths) -> Iterable[Finding]:
+    try:
+        async with Database.open(paths.database):
+            return [Finding("database", good=True, detail=str(paths.database))]
+    except GatewayError as error:
+        return [Finding("database", good=False, detail=str(error))]
+
+
+async def _stays(config: Config) -> Iterable[Finding]:
+    clock = SystemClock()
+    client = StaysClient.open(
+        url=config.stays.url,
+        client_id=config.stays.client_id.get_secret_value(),
+        client_secret=config.stays.client_secret.get_secret_value(),
+        clock=clock,
+    )
+    today = clock.now().date()
+    try:
+        async with client as stays:
+            rows = 0
+            async for page in stays.pages(today, today + timedelta(days=1)):
+                rows += len(page)
+            theirs = stays.last_date
+    except GatewayError as error:
+        return [Finding("Stays", good=False, detail=str(error))]
+    findings = [Finding("Stays", good=True, detail=f"signed in; {rows} reservations touch today")]
+    if theirs is not None:
+        apart = abs(clock.now() - theirs)
+        detail = f"{round(apart.total_seconds())} s from Stays' clock"
+        if apart > _CLOCK_TOLERANCE:
+            detail += ": set the time (timedatectl set-ntp true)"
+        findings.append(Finding("clock", good=apart <= _CLOCK_TOLERANCE, detail=detail))
+    return findings
+
+
+async def _locks(config: Config) -> Iterable[Finding]:
+    jitter = random.Random()  # noqa: S311 - no secret
+    site = build_locks(config, clock=SystemClock(), jitter=jitter, listener=lambda _event: None)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(site.run())
+        findings = await asyncio.gather(*(_lock(lock) for lock in site.locks.values()))
+        running.cancel()
+    return findings
+
+
+async def _lock(lock: TuyaLock) -> Finding:
+    try:
+        await lock.ready()
+    except LockUnreachableError as error:
+        return Finding(f"lock {lock.name}", good=False, detail=error.reason)
+    return Finding(f"lock {lock.name}", good=True, detail="reached and signed in")

@@ -1,0 +1,80 @@
+"""Asks the running daemon over HTTP, with a token made from its signing secret."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+
+from gateway.app import Paths, signing_secret
+from gateway.cli.settings import EXIT_NO_DAEMON, fail
+from gateway.clock import SystemClock
+from gateway.config import Config
+from gateway.errors import GatewayError
+from gateway.web.auth import issue_token
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the daemon answered."""
+
+    status: int
+    body: Any
+
+    def data(self) -> Any:
+        """Its data; an error of the daemon ends the command."""
+        if self.status >= 400:  # noqa: PLR2004 - HTTP's errors
+            fail(f"the gateway answers: {self.body['error']['message']}")
+        return self.body["data"]
+
+
+class NoDaemonError(GatewayError):
+    """Nothing answers on the configured port."""
+
+
+def base_url(config: Config) -> str:
+    """Where the daemon is asked from its own machine."""
+    return f"http://{_EVERYWHERE.get(config.http.host, config.http.host)}:{config.http.port}"
+
+
+def make_token(config: Config, paths: Paths, *, subject: str, ttl: timedelta) -> str:
+    """An admin's token."""
+    try:
+        secret = signing_secret(config, paths)
+    except GatewayError as error:
+        fail(f"{error} (run it as the gateway's user or with sudo)")
+    return issue_token(secret, subject=subject, ttl=ttl, now=SystemClock().now())
+
+
+def ask(config: Config, paths: Paths, method: str, path: str, body: Any = None) -> Answer:
+    """One request to the daemon; without one the command ends with exit code 3."""
+    try:
+        return asyncio.run(request(config, paths, method, path, body))
+    except NoDaemonError:
+        fail(
+            f"no gateway answers at {base_url(config)}: is it running? (systemctl status gateway)",
+            EXIT_NO_DAEMON,
+        )
+
+
+async def request(config: Config, paths: Paths, method: str, path: str, body: Any = None) -> Answer:
+    """One request to the daemon.
+
+    Raises:
+        NoDaemonError: nothing answers.
+    """
+    token = make_token(config, paths, subject="cli", ttl=timedelta(minutes=5))
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session,
+            session.request(method, base_url(config) + path, json=body) as response,
+        ):
+            return Answer(response.status, json.loads(await response.text()))
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        raise NoDaemonError from None

@@ -1,0 +1,33 @@
+"""All commands."""
+
+import typer
+
+from gateway.cli import ask, check, demo, run, simulator
+
+app = typer.Typer(
+    name="gateway",
+    help="Guests' PINs on Tuya locks, from Stays.net reservations.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("demo")(demo.demo)
+app.command("simulator")(simulator.simulator)
+app.command("check")(check.check)
+app.command("status")(ask.status)
+app.command("reconcile")(ask.reconcile)
+app.command("token")(ask.token)
+app.command("held")(ask.held)
+pins = typer.Typer(help="The PINs of stays.", no_args_is_help=True)
+pins.command("show")(ask.pin_show)
+app.add_typer(pins, name="pin")
+
+
+@app.callback()
+def _root() -> None:
+    """Guests' PINs on Tuya locks, from Stays.net reservations."""
+
+
+def main() -> None:
+    """The console script."""
+    app()
