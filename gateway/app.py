@@ -40,12 +40,20 @@ from gateway.web.auth import load_secret
 from gateway.web.listener import Listener
 from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
-_TICK_STALE = 45.0
-_SWEEP_STALE = 120.0
+_STALE_AFTER = 4  # missed looks
 _HOUSEKEEPING_SECONDS = 6 * 3600.0
 _PINS_KEPT = timedelta(days=7)
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often the gateway looks by itself, in seconds; a simulation of weeks looks less often."""
+
+    scheduler: float = 15.0
+    sweep: float = 30.0
+    heartbeat: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +100,24 @@ def signing_secret(config: Config, paths: Paths) -> str:
 
 
 def build_locks(
-    config: Config, *, clock: Clock, jitter: random.Random, listener: Callable[[LockEvent], None]
+    config: Config,
+    *,
+    clock: Clock,
+    jitter: random.Random,
+    listener: Callable[[LockEvent], None],
+    heartbeat: float,
 ) -> TuyaSite:
     """The hubs and locks of the configuration."""
     return TuyaSite(
-        hubs=[_hub(hub) for hub in config.hubs],
-        locks=[_lock(lock, config.policy.pin_length) for lock in config.locks],
+        hubs=[_hub(hub, heartbeat) for hub in config.hubs],
+        locks=[_lock(lock, config.policy.pin_length, heartbeat) for lock in config.locks],
         clock=clock,
         jitter=jitter,
         listener=listener,
     )
 
 
-def _hub(hub: Hub) -> Endpoint:
+def _hub(hub: Hub, heartbeat: float) -> Endpoint:
     return Endpoint(
         name=hub.name,
         device_id=hub.device_id,
@@ -112,10 +125,11 @@ def _hub(hub: Hub) -> Endpoint:
         address=hub.address,
         port=hub.port,
         version=Version(hub.version),
+        heartbeat=heartbeat,
     )
 
 
-def _lock(lock: Lock, pin_length: int) -> LockEntry:
+def _lock(lock: Lock, pin_length: int, heartbeat: float) -> LockEntry:
     endpoint = None
     if lock.local_key is not None and lock.address is not None and lock.version is not None:
         endpoint = Endpoint(
@@ -125,6 +139,7 @@ def _lock(lock: Lock, pin_length: int) -> LockEntry:
             address=lock.address,
             port=lock.port,
             version=Version(lock.version),
+            heartbeat=heartbeat,
         )
     own = lock.overrides
     dps = {
@@ -159,15 +174,23 @@ class Gateway:
         database: Database,
         stays: StaysClient,
         notifier: Notifier,
+        pace: Pace,
     ) -> None:
         self._config = config
+        self._pace = pace
         self._clock = clock
         self._database = database
         self._site = config.property()
         draw = random.Random()  # noqa: S311 - jitter and numbers of codes
         self.box = SecretBox.load(paths.pin_key)
         mint = Mint(site=self._site, box=self.box)
-        self._locks = build_locks(config, clock=clock, jitter=draw, listener=self._on_lock_event)
+        self._locks = build_locks(
+            config,
+            clock=clock,
+            jitter=draw,
+            listener=self._on_lock_event,
+            heartbeat=pace.heartbeat,
+        )
         self._scheduler = JobScheduler(
             clock=clock,
             due_by=clock.now,
@@ -175,6 +198,7 @@ class Gateway:
             reconcile=self._reconcile_by_cron,
             schedule=config.stays.schedule,
             zone=ZoneInfo(config.site.timezone),
+            cap=pace.scheduler,
         )
         self._credentials = Credentials(
             database=database,
@@ -187,6 +211,7 @@ class Gateway:
             now=clock.now,
             draw=draw,
             mint=mint,
+            sweep=pace.sweep,
         )
         self._reconciler = Reconciler(
             database=database,
@@ -220,7 +245,13 @@ class Gateway:
     @classmethod
     @asynccontextmanager
     async def running(
-        cls, config: Config, paths: Paths, *, clock: Clock, notifier: Notifier | None = None
+        cls,
+        config: Config,
+        paths: Paths,
+        *,
+        clock: Clock,
+        notifier: Notifier | None = None,
+        pace: Pace | None = None,
     ) -> "AsyncIterator[Gateway]":
         """A gateway that runs inside the block.
 
@@ -245,6 +276,7 @@ class Gateway:
                 database=database,
                 stays=stays,
                 notifier=notifier or LogNotifier(),
+                pace=pace or Pace(),
             )
             await gateway._reconciler.close_interrupted()
             await stack.enter_async_context(
@@ -343,9 +375,9 @@ class Gateway:
         """See `Daemon.problems`."""
         now = self._clock.monotonic()
         found = []
-        if _stale(self._scheduler.last_tick, now, _TICK_STALE):
+        if _stale(self._scheduler.last_tick, now, self._pace.scheduler):
             found.append("scheduler_stalled")
-        if _stale(self._credentials.last_sweep, now, _SWEEP_STALE):
+        if _stale(self._credentials.last_sweep, now, self._pace.sweep):
             found.append("sweep_stalled")
         return tuple(found)
 
@@ -354,8 +386,8 @@ class Gateway:
         return await self._reconciler.decide_held(confirm=confirm, actor=actor)
 
 
-def _stale(moment: float | None, now: float, limit: float) -> bool:
-    return moment is None or now - moment > limit
+def _stale(moment: float | None, now: float, pace: float) -> bool:
+    return moment is None or now - moment > _STALE_AFTER * pace
 
 
 def _tls(config: Config, paths: Paths, now: datetime) -> ssl.SSLContext | None:

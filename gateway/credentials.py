@@ -36,7 +36,6 @@ from gateway.store.secretbox import SecretBox
 from gateway.turn import Turn, pause_after
 from gateway.verdicts import Verdicts
 
-SWEEP_SECONDS = 30.0
 _RECONNECTS_APART = 30.0  # a new connection wakes the queue at most this often
 _STORE_PAUSE = 5.0
 _LOW_BATTERY_PERCENT = 15
@@ -78,14 +77,16 @@ class Credentials:
         now: Callable[[], datetime],
         draw: random.Random,
         mint: Mint,
+        sweep: float,
     ) -> None:
-        """`now` is the time that may be acted upon: the clock's, or a sure lower bound of it."""
+        """`sweep`: seconds between two looks at every lock. `now` is the time that may be acted upon: the clock's, or a sure lower bound of it."""
         self._database = database
         self._board = board
         self._notifier = notifier
         self._clock = clock
         self._now = now
         self._draw = draw
+        self._sweep_seconds = sweep
         self._events: asyncio.Queue[LockEvent] = asyncio.Queue()
         self.last_sweep: float | None = None
         self._queues = {
@@ -141,7 +142,7 @@ class Credentials:
         while True:
             self.wake_all()
             self.last_sweep = self._clock.monotonic()
-            await self._clock.sleep(SWEEP_SECONDS)
+            await self._clock.sleep(self._sweep_seconds)
 
     async def _serve(self, queue: _Queue) -> None:
         while True:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
-from gateway.app import Gateway, Paths, signing_secret
+from gateway.app import Gateway, Pace, Paths, signing_secret
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.simulator.families import BleLock, MkLock, ZigbeeLock
@@ -38,7 +38,9 @@ class House:
     """Two flats behind one street door: `street` (mk, direct), `apt-101` (ble) and `apt-102`
     (zigbee) behind a hub."""
 
-    def __init__(self, folder, clock, **settings):
+    def __init__(self, folder, clock, *, pace=None, **settings):
+        self.pace = pace or Pace()
+        idle = 3 * self.pace.heartbeat
         self.clock = clock
         self.stays = SimulatedStays(random.Random(5))
         self.street = MkLock(name="street", device_id="street-device", clock=clock, capacity=200)
@@ -51,6 +53,7 @@ class House:
             version="3.3",
             locks=[self.street],
             clock=clock,
+            idle_seconds=idle,
         )
         self.hub = SimulatedPeer(
             name="hub",
@@ -59,6 +62,7 @@ class House:
             version="3.5",
             locks=[self.apt_101, self.apt_102],
             clock=clock,
+            idle_seconds=idle,
         )
         self.flat_101 = self.stays.add_listing("Apto 101")
         self.flat_102 = self.stays.add_listing("Apto 102")
@@ -136,7 +140,7 @@ class House:
             secret, subject="tester", ttl=timedelta(days=400), now=self.clock.now()
         )
         async with Gateway.running(
-            config, paths, clock=self.clock, notifier=self.notices
+            config, paths, clock=self.clock, notifier=self.notices, pace=self.pace
         ) as gateway:
             self.gateway = gateway
             yield self
@@ -182,6 +186,11 @@ class House:
     async def pin(self, reservation):
         code, body = await self.api("GET", f"/api/admin/reservations/{reservation}/pin?reveal=true")
         return body["data"]["pin"] if code == 200 else None
+
+    async def doors(self, reservation):
+        """The PIN of each door by the name of its lock."""
+        code, body = await self.api("GET", f"/api/admin/reservations/{reservation}/pin?reveal=true")
+        return {door["lock"]: door["pin"] for door in body["data"]["doors"]} if code == 200 else {}
 
     async def until(self, condition, seconds=20):
         """Wait for what must come; fail if it does not."""

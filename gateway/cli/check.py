@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from gateway.app import Paths, build_locks
+from gateway.app import Pace, Paths, build_locks
 from gateway.cli.daemon import NoDaemonError, request
 from gateway.cli.settings import (
     DEFAULT_CONFIG,
@@ -127,7 +127,13 @@ async def _stays(config: Config) -> Iterable[Finding]:
 
 async def _locks(config: Config) -> Iterable[Finding]:
     jitter = random.Random()  # noqa: S311 - no secret
-    site = build_locks(config, clock=SystemClock(), jitter=jitter, listener=lambda _event: None)
+    site = build_locks(
+        config,
+        clock=SystemClock(),
+        jitter=jitter,
+        listener=lambda _event: None,
+        heartbeat=Pace().heartbeat,
+    )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(site.run())
         findings = await asyncio.gather(*(_lock(lock) for lock in site.locks.values()))

@@ -14,7 +14,6 @@ from gateway.domain.jobs import Job
 from gateway.jobs import crontab
 from gateway.jobs.store import TableJobStore
 
-CAP_SECONDS = 15.0  # the longest sleep: a stepped clock is noticed within it
 _FLOOR_AFTER_ERROR = 1.0
 _RECONCILIATION = "reconciliation"
 _UTC = ZoneInfo("UTC")
@@ -69,8 +68,9 @@ class JobScheduler:
         reconcile: Callable[[], Awaitable[None]],
         schedule: str,
         zone: ZoneInfo,
-        cap: float = CAP_SECONDS,
+        cap: float,
     ) -> None:
+        """`cap`: seconds of the longest sleep; a stepped clock is noticed within it."""
         self._clock = clock
         self._reconcile = reconcile
         self._schedule = schedule

@@ -56,7 +56,7 @@ class Faults:
     report_delay: float = 0.0  # seconds
     lose_next_report: bool = False
     duplicate_next_report: bool = False
-    refuse_next: int | None = None  # the family's own reason byte
+    refusals: list[int] = field(default_factory=list)  # reason bytes for the next commands
     hang_up_on_next: str | None = None  # "executed" or "not executed"
 
 
@@ -124,9 +124,8 @@ class SimulatedLock(ABC):
         return False
 
     def refusal(self) -> int | None:
-        """The reason of a refusal that was asked for, once."""
-        reason, self.faults.refuse_next = self.faults.refuse_next, None
-        return reason
+        """The reason of the next refusal that was asked for."""
+        return self.faults.refusals.pop(0) if self.faults.refusals else None
 
     def holds(self, pin: str) -> bool:
         """Is the PIN in memory?"""

@@ -13,7 +13,6 @@ from gateway.simulator import framing
 from gateway.simulator.framing import Framing, Received
 from gateway.simulator.lock import Order, Push, SimulatedLock
 
-_IDLE_SECONDS = 30.0
 _FIRST_SEQUENCE = 56221  # devices of 3.4 and 3.5 count for themselves
 
 
@@ -30,6 +29,7 @@ class SimulatedPeer:
         locks: Iterable[SimulatedLock],
         clock: Clock,
         most_clients: int = 3,
+        idle_seconds: float = 30.0,
     ) -> None:
         self.name = name
         self.device_id = device_id
@@ -40,6 +40,7 @@ class SimulatedPeer:
         self.accepted = 0
         self._clock = clock
         self._most_clients = most_clients
+        self.idle_seconds = idle_seconds
         self._server: asyncio.Server | None = None
         self._clients: set[_Client] = set()
         self._tasks = asyncio.TaskGroup()
@@ -138,7 +139,7 @@ class _Client:
         """Answer until the client goes, falls silent or has the wrong key."""
         with suppress(OSError, TimeoutError):
             while True:
-                async with asyncio.timeout(_IDLE_SECONDS):
+                async with asyncio.timeout(self._peer.idle_seconds):
                     data = await self._reader.read(65536)
                 if not data:
                     return

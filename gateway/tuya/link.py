@@ -17,7 +17,6 @@ from gateway.tuya.session import KeyExchange
 
 CONNECT_SECONDS = 5.0
 SIGN_IN_SECONDS = 5.0
-HEARTBEAT_SECONDS = 10.0
 _SILENT_BEATS = 3
 _READ_BYTES = 65536
 
@@ -34,6 +33,7 @@ class Endpoint:
     address: str
     port: int
     version: Version
+    heartbeat: float = 10.0  # seconds of silence after which the peer is kept awake
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class Link:
             LockUnreachableError: the connection has gone.
         """
         loop = asyncio.get_running_loop()
-        beat_at, beats = loop.time() + HEARTBEAT_SECONDS, 0
+        beat_at, beats = loop.time() + self._endpoint.heartbeat, 0
         while True:
             try:
                 async with asyncio.timeout_at(beat_at):
@@ -158,7 +158,7 @@ class Link:
                     raise LockUnreachableError(self._endpoint.name, "has fallen silent") from None
                 device = self._endpoint.device_id
                 self.send(frames.HEART_BEAT, {"gwId": device, "devId": device})
-                beat_at, beats = loop.time() + HEARTBEAT_SECONDS, beats + 1
+                beat_at, beats = loop.time() + self._endpoint.heartbeat, beats + 1
                 continue
             except OSError:
                 raise LockUnreachableError(

@@ -143,7 +143,7 @@ async def test_a_connection_that_went_before_means_that_nothing_was_sent():
 async def test_a_refusal_comes_with_the_locks_own_reason(profile, reason_byte, reason):
     async with wired(profile, hub=True, deadline=5) as wire:
         await wire.driver.ready()
-        wire.lock.faults.refuse_next = reason_byte
+        wire.lock.faults.refusals = [reason_byte]
 
         assert await wire.driver.create(an_address(wire), CODE) == Rejected(reason=reason)
 

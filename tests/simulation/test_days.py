@@ -1,0 +1,271 @@
+"""Days of the whole gateway in virtual time: what happens at which second."""
+
+from datetime import timedelta
+
+import pytest
+
+from gateway.app import Pace
+from gateway.domain import events
+from tests.builders import utc
+from tests.house import a_house
+from tests.virtual_time import run_virtual
+
+HOUR, DAY, MINUTE, SECOND = (
+    timedelta(hours=1),
+    timedelta(days=1),
+    timedelta(minutes=1),
+    timedelta(seconds=1),
+)
+UNHURRIED = Pace(scheduler=900.0, sweep=1800.0, heartbeat=600.0)
+START = utc("2026-02-02 15:00")  # noon in São Paulo
+
+
+def living(tmp_path, story, **settings):
+    """Run `story(house)` beside a running gateway, in virtual time."""
+
+    failures = []
+
+    async def main(clock):
+        async with a_house(tmp_path, clock, pace=UNHURRIED, **settings) as house, house.running():
+            await house.first_run()
+            try:
+                await story(house)
+            except AssertionError as failure:  # told without the groups of tasks around it
+                failures.append(failure)
+
+    run_virtual(main, start=START)
+    for failure in failures:
+        raise failure
+
+
+async def at(house, moment):
+    """Wait for a moment of virtual time."""
+    await house.clock.sleep((moment - house.clock.now()).total_seconds())
+
+
+def test_a_pin_is_issued_two_hours_before_check_in_and_revoked_24_hours_after_check_out(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, 2 * DAY, 3 * DAY)
+        await house.reconciled()
+        check_in, check_out = START + 2 * DAY, START + 5 * DAY
+
+        await at(house, check_in - 2 * HOUR - SECOND)
+        assert house.street.codes == house.apt_101.codes == []
+        assert (await house.stay(stay))["pinStatus"] == "planned"
+        await at(house, check_in - 2 * HOUR + SECOND)
+        pin = await house.pin(stay)
+        assert house.street.try_pin(pin)
+        assert house.apt_101.try_pin(pin)
+        assert (await house.stay(stay))["pinStatus"] == "active"
+        await at(house, check_out + DAY - SECOND)
+        assert house.street.try_pin(pin)
+        await at(house, check_out + DAY + SECOND)
+        assert house.street.codes == house.apt_101.codes == []
+        assert (await house.stay(stay))["pinStatus"] == "revoked"
+        assert sum(house.street.creates.values()) == sum(house.apt_101.creates.values()) == 1
+
+    living(tmp_path, story)
+
+
+def test_at_a_turnover_the_leaving_guests_pin_goes_when_the_arriving_guests_lives(tmp_path):
+    async def story(house):
+        leaving = house.book(house.flat_101, -DAY, 2 * DAY)
+        arriving = house.book(house.flat_101, DAY + 4 * HOUR, 3 * DAY)
+        await house.reconciled()
+        first = await house.pin(leaving)
+        await at(house, START + DAY + 2 * HOUR - SECOND)
+        assert house.apt_101.try_pin(first)
+        await at(house, START + DAY + 2 * HOUR + SECOND)
+        second = await house.pin(arriving)
+        assert house.apt_101.try_pin(second)
+        assert not house.apt_101.try_pin(first)
+        assert first != second
+
+    living(tmp_path, story)
+
+
+def test_a_lock_dead_for_two_days_is_cleared_within_six_minutes_of_its_return(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, -DAY, 2 * DAY)
+        await house.reconciled()
+        pin = await house.pin(stay)
+        await house.door.cut()
+        await at(house, START + 4 * DAY)
+        assert house.street.holds(pin)
+        assert (await house.stay(stay))["pinStatus"] == "at_risk"
+        await house.door.restore()
+        await house.clock.sleep(6 * 60)
+        assert not house.street.holds(pin)
+        assert (await house.stay(stay))["pinStatus"] == "revoked"
+
+    living(tmp_path, story)
+
+
+def test_without_stays_for_days_pins_are_issued_and_revoked_on_time(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_102, 2 * DAY, 2 * DAY)
+        await house.reconciled()
+        house.stays.faults.status = 503
+        await at(house, START + 2 * DAY)
+        pin = await house.pin(stay)
+        assert house.apt_102.try_pin(pin)
+        await at(house, START + 5 * DAY + SECOND)
+        assert not house.apt_102.holds(pin)
+        assert (await house.status())["lastRun"]["status"] == "failed"
+        assert house.notices.events().count(events.RECONCILE_FAILED) == 1
+
+    living(tmp_path, story)
+
+
+def test_the_reconciliation_runs_by_its_cron_and_the_status_tells_the_schedulers_next(tmp_path):
+    async def story(house):
+        assert (await house.status())["nextRun"] == "2026-02-02T15:30:00Z"
+        await at(house, START + 30 * MINUTE + SECOND)
+        status = await house.status()
+        assert status["lastRun"]["startedAt"] == "2026-02-02T15:30:00Z"
+        assert status["nextRun"] == "2026-02-02T16:00:00Z"
+
+    living(tmp_path, story)
+
+
+def test_a_lock_that_keeps_to_windows_is_written_a_day_ahead_and_active_only_then(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, 2 * DAY, DAY)
+        await house.reconciled()
+        await at(house, START + DAY)
+        assert len(house.street.codes) == 0
+        shown = await house.stay(stay)
+        assert [door["evidence"] for door in shown["credentials"]] == ["planned", "planned"]
+
+    living(tmp_path, story)
+
+
+@pytest.mark.parametrize("faults", [{"lose_next_report": True}, {"hang_up_on_next": "executed"}])
+def test_a_lost_report_ends_in_one_working_code_on_every_family(tmp_path, faults):
+    async def story(house):
+        for lock in (house.street, house.apt_101, house.apt_102):
+            for name, value in faults.items():
+                setattr(lock.faults, name, value)
+        first = house.book(house.flat_101, HOUR, DAY)
+        second = house.book(house.flat_102, HOUR, DAY)
+        await house.reconciled()
+        await house.clock.sleep(600)
+        for stay, flat in ((first, house.apt_101), (second, house.apt_102)):
+            pin = await house.pin(stay)
+            assert flat.try_pin(pin)
+            assert house.street.try_pin(pin)
+            assert [held.pin for held in flat.codes] == [pin]
+        assert len(house.street.codes) == 2
+        # member: cleared and written anew; sequence: the same number again; slot: once again
+        assert max(house.apt_102.creates.values()) == 2
+        assert max(house.apt_101.creates.values()) == 2
+
+    living(tmp_path, story)
+
+
+def test_a_pin_refused_before_any_door_has_confirmed_is_replaced_on_all_doors(tmp_path):
+    async def story(house):
+        house.apt_101.faults.refusals = [0x03]
+        await house.door.cut()
+        stay = house.book(house.flat_101, HOUR, DAY)
+        await house.reconciled()
+        await house.clock.sleep(60)
+        await house.door.restore()
+        await house.clock.sleep(6 * 60)
+        pin = await house.pin(stay)
+        assert [held.pin for held in house.street.codes] == [pin]
+        assert [held.pin for held in house.apt_101.codes] == [pin]
+
+    living(tmp_path, story)
+
+
+def test_a_pin_refused_after_another_door_has_confirmed_is_replaced_on_that_door_alone(tmp_path):
+    async def story(house):
+        house.apt_101.faults.refusals = [0x03]
+        await house.hub.cut()
+        stay = house.book(house.flat_101, HOUR, DAY)
+        await house.reconciled()
+        await house.clock.sleep(60)
+        first = house.street.codes[0].pin
+        await house.hub.restore()
+        await house.clock.sleep(6 * 60)
+        doors = await house.doors(stay)
+        assert doors["street"] == first != doors["apt-101"]
+        assert [held.pin for held in house.street.codes] == [first]
+        assert [held.pin for held in house.apt_101.codes] == [doors["apt-101"]]
+        assert await house.pin(stay) is None
+
+    living(tmp_path, story)
+
+
+def test_after_three_other_pins_a_refusing_lock_puts_the_stay_at_risk(tmp_path):
+    async def story(house):
+        house.apt_102.faults.refusals = [0x02] * 100
+        stay = house.book(house.flat_102, HOUR, DAY)
+        await house.reconciled()
+        await house.clock.sleep(60)
+        assert len({raw[-6:] for raw in house.apt_102.creates}) == 4
+        assert (await house.stay(stay))["pinStatus"] == "at_risk"
+        assert events.PIN_AT_RISK in house.notices.events()
+        house.apt_102.faults.refusals = []
+        await house.clock.sleep(6 * 60)
+        assert (await house.stay(stay))["pinStatus"] == "active"
+
+    living(tmp_path, story)
+
+
+def test_a_full_lock_takes_the_code_once_a_slot_is_free(tmp_path):
+    async def story(house):
+        house.apt_101.capacity = 1
+        leaving = house.book(house.flat_101, -DAY, 2 * DAY)
+        arriving = house.book(house.flat_101, DAY + HOUR, DAY)
+        await house.reconciled()
+        first = await house.pin(leaving)
+        assert house.apt_101.holds(first)
+        await at(house, START + DAY + 2 * MINUTE)
+        second = await house.pin(arriving)
+        assert house.apt_101.try_pin(second)
+
+    living(tmp_path, story)
+
+
+def test_a_relocated_guest_keeps_the_old_door_until_the_new_one_is_confirmed(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, -DAY, 4 * DAY)
+        await house.reconciled()
+        pin = await house.pin(stay)
+        house.apt_102.online = False
+        await house.hub.cut()
+        await house.hub.restore()
+        await house.clock.sleep(30)
+        house.stays.change(stay, _idlisting=house.flat_102)
+        await house.reconciled()
+        await house.clock.sleep(60)
+        assert house.apt_101.try_pin(pin)
+        house.apt_102.online = True
+        await house.clock.sleep(600)
+        assert house.apt_102.try_pin(pin)
+        assert not house.apt_101.holds(pin)
+        assert house.street.try_pin(pin)
+        assert sum(house.street.creates.values()) == 1
+
+    living(tmp_path, story)
+
+
+def test_the_same_guest_staying_on_keeps_pin_and_code(tmp_path):
+    async def story(house):
+        first = house.book(house.flat_102, -DAY, 2 * DAY)
+        client = house.stays.reservations[first]["_idclient"]
+        second = house.book(house.flat_102, DAY, 2 * DAY, client=client)
+        await house.reconciled()
+        pin = await house.pin(first)
+        await at(house, START + DAY + HOUR)
+        assert await house.pin(second) == pin
+        assert house.apt_102.try_pin(pin)
+        await at(house, START + 3 * DAY)
+        assert house.apt_102.try_pin(pin)
+        assert sum(house.apt_102.creates.values()) == 1
+        await at(house, START + 4 * DAY + SECOND)
+        assert not house.apt_102.holds(pin)
+
+    living(tmp_path, story)
