@@ -35,6 +35,7 @@ lock:
 	$(PYTHON) -m venv .lock && .lock/bin/python -m pip install --quiet pip-tools
 	.lock/bin/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --allow-unsafe --no-header --output-file requirements.txt pyproject.toml
 	.lock/bin/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --allow-unsafe --no-header --extra dev --all-build-deps --output-file requirements-dev.txt --constraint requirements.txt pyproject.toml
+	.lock/bin/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --allow-unsafe --no-header --only-build-deps --all-build-deps --output-file requirements-build.txt --constraint requirements-dev.txt pyproject.toml
 	rm -rf .lock
 
 clean:

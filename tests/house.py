@@ -1,7 +1,10 @@
 """A whole house for a test: the gateway beside simulated Stays and locks, over real sockets."""
 
 import asyncio
+import io
+import json
 import random
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,12 +15,17 @@ import aiohttp
 from gateway.app import Gateway, Pace, Paths, signing_secret
 from gateway.clock import SystemClock
 from gateway.config import Config
+from gateway.observability import configure_logging
 from gateway.simulator.families import BleLock, MkLock, ZigbeeLock
 from gateway.simulator.peer import SimulatedPeer
 from gateway.simulator.stays import SimulatedStays
 from gateway.web.auth import issue_token
+from tests.builders import utc
+from tests.virtual_time import run_virtual
 
 KEY = "0123456789abcdef"
+UNHURRIED = Pace(scheduler=900.0, sweep=1800.0, heartbeat=600.0)
+START = utc("2026-02-02 15:00")  # noon in São Paulo
 ZONE = ZoneInfo("America/Sao_Paulo")
 
 
@@ -70,6 +78,8 @@ class House:
         self.folder = folder
         self.notices = Notices()
         self.gateway = None
+        self.token = ""
+        self.pins = set()
 
     @asynccontextmanager
     async def standing(self):
@@ -82,6 +92,18 @@ class House:
             yield self
 
     def config(self) -> Config:
+        return Config(**self.config_values())
+
+    def config_toml(self):
+        """The same as a file; JSON's strings, numbers and lists are TOML's too."""
+        lines = []
+        for section, value in self.config_values().items():
+            for table in value if isinstance(value, list) else [value]:
+                lines.append(f"[[{section}]]" if isinstance(value, list) else f"[{section}]")
+                lines += [f"{key} = {_toml(one)}" for key, one in table.items()]
+        return "\n".join(lines) + "\n"
+
+    def config_values(self):
         def lock(name, profile, **more):
             return {"name": name, "profile": profile, "overrides": {"deadline": 2.0}} | more
 
@@ -127,8 +149,16 @@ class House:
             ],
         }
         for section, changes in self.settings.items():
-            values[section] = values.get(section, {}) | changes
-        return Config(**values)
+            whole = isinstance(changes, list)
+            values[section] = changes if whole else values.get(section, {}) | changes
+        return values
+
+    def secrets(self):
+        """What no log may show: keys, and every PIN that an admin saw or a lock holds."""
+        held = {
+            code.pin for lock in (self.street, self.apt_101, self.apt_102) for code in lock.codes
+        }
+        return {KEY, self.stays.client_secret, self.token} | self.pins | held
 
     @asynccontextmanager
     async def running(self):
@@ -185,7 +215,10 @@ class House:
 
     async def pin(self, reservation):
         code, body = await self.api("GET", f"/api/admin/reservations/{reservation}/pin?reveal=true")
-        return body["data"]["pin"] if code == 200 else None
+        if code != 200:
+            return None
+        self.pins |= {door["pin"] for door in body["data"]["doors"] if door["pin"]}
+        return body["data"]["pin"]
 
     async def doors(self, reservation):
         """The PIN of each door by the name of its lock."""
@@ -238,7 +271,46 @@ class House:
         )
 
 
+def _toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {json.dumps(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value)
+
+
 @asynccontextmanager
 async def a_house(folder, clock=None, **settings):
+    """A house; at its end the whole log, at level debug, is searched for secrets."""
+    log = io.StringIO()
+    configure_logging(level="debug", format="json", stream=log)
     async with House(folder, clock or SystemClock(), **settings).standing() as house:
         yield house
+        assert_keeps_secrets(log.getvalue(), house.secrets())
+
+
+def assert_keeps_secrets(log, secrets):
+    """No secret stands in the log by itself (digits within a longer number are none)."""
+    for secret in secrets - {""}:
+        found = re.search(rf"(?<![0-9A-Za-z]){re.escape(secret)}(?![0-9A-Za-z])", log)
+        assert found is None, log[max(0, found.start() - 200) : found.start()]
+
+
+def living(folder, story, **settings):
+    """Run `story(house)` beside a running gateway, in virtual time."""
+    failures = []
+
+    async def main(clock):
+        async with a_house(folder, clock, pace=UNHURRIED, **settings) as house, house.running():
+            await house.first_run()
+            try:
+                await story(house)
+            except AssertionError as failure:  # told without the groups of tasks around it
+                failures.append(failure)
+
+    run_virtual(main, start=START)
+    for failure in failures:
+        raise failure
+
+
+async def at(house, moment):
+    """Wait for a moment of virtual time."""
+    await house.clock.sleep((moment - house.clock.now()).total_seconds())

@@ -48,6 +48,16 @@ class _BadRequestError(GatewayError):
     """Stays refused a parameter."""
 
 
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Aiohttp sends a GET again by itself when a connection drops; the attempts are ours alone."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(str(error)) from error
+
+
 class StaysClient:
     """One account of Stays. It implements gateway.ports.ReservationSource."""
 
@@ -84,7 +94,7 @@ class StaysClient:
         """A client with a session of its own, closed on the way out."""
         connector = aiohttp.TCPConnector(limit=4, limit_per_host=2)
         async with aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), middlewares=[_once]
         ) as session:
             yield cls(
                 session=session,

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import struct
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -81,28 +82,28 @@ def _digits(pin: str, digits: Digits) -> bytes:
             return pin.encode("ascii")
 
 
-class Layout:
+class Layout(ABC):
     """How one family writes its requests and reads its reports."""
 
+    @abstractmethod
     def create(self, address: CodeAddress, code: Code) -> bytes:
         """The request that adds a code."""
-        raise NotImplementedError
 
+    @abstractmethod
     def modify(self, address: CodeAddress, code: Code) -> bytes:
         """The request that changes the window of a code."""
-        raise NotImplementedError
 
+    @abstractmethod
     def delete(self, address: CodeAddress) -> bytes:
         """The request that deletes a code."""
-        raise NotImplementedError
 
+    @abstractmethod
     def report(self, operation: Operation, raw: bytes) -> Report:
         """What a report on an operation tells.
 
         Raises:
             BadReportError: the layout does not explain it.
         """
-        raise NotImplementedError
 
 
 _METHOD_REASONS = {

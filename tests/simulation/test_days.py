@@ -4,11 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.app import Pace
 from gateway.domain import events
-from tests.builders import utc
-from tests.house import a_house
-from tests.virtual_time import run_virtual
+from tests.house import START, at, living
 
 HOUR, DAY, MINUTE, SECOND = (
     timedelta(hours=1),
@@ -16,31 +13,6 @@ HOUR, DAY, MINUTE, SECOND = (
     timedelta(minutes=1),
     timedelta(seconds=1),
 )
-UNHURRIED = Pace(scheduler=900.0, sweep=1800.0, heartbeat=600.0)
-START = utc("2026-02-02 15:00")  # noon in São Paulo
-
-
-def living(tmp_path, story, **settings):
-    """Run `story(house)` beside a running gateway, in virtual time."""
-
-    failures = []
-
-    async def main(clock):
-        async with a_house(tmp_path, clock, pace=UNHURRIED, **settings) as house, house.running():
-            await house.first_run()
-            try:
-                await story(house)
-            except AssertionError as failure:  # told without the groups of tasks around it
-                failures.append(failure)
-
-    run_virtual(main, start=START)
-    for failure in failures:
-        raise failure
-
-
-async def at(house, moment):
-    """Wait for a moment of virtual time."""
-    await house.clock.sleep((moment - house.clock.now()).total_seconds())
 
 
 def test_a_pin_is_issued_two_hours_before_check_in_and_revoked_24_hours_after_check_out(tmp_path):

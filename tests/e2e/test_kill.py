@@ -1,0 +1,120 @@
+"""The real process, killed with SIGKILL at any moment and started again."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import sqlite3
+import sys
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import aiohttp
+import pytest
+
+from tests.house import a_house, assert_keeps_secrets
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+ROUNDS = 12
+
+
+class Daemon:
+    """`gateway run` as a process of its own, with its whole log."""
+
+    def __init__(self, folder, house):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.log = folder / "gateway.log"
+        self.config = folder / "config.toml"
+        house.settings = {
+            "http": {"host": "127.0.0.1", "port": self.port},
+            "log": {"level": "debug"},
+        }
+        self.config.write_text(house.config_toml())
+        self.folder = folder
+
+    @asynccontextmanager
+    async def running(self):
+        with self.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "gateway", "run", "-c", str(self.config)),
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ["PATH"]},
+            )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGKILL)
+            await process.wait()
+
+    async def is_up(self, session):
+        try:
+            async with session.get(f"http://127.0.0.1:{self.port}/readyz") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    def rows(self, query):
+        with sqlite3.connect(self.folder / "gateway.db") as database:
+            found = database.execute(query).fetchall()
+        database.close()
+        return found
+
+
+@pytest.mark.timeout(280)
+async def test_killed_at_any_moment_it_loses_no_job_doubles_no_pin_and_tells_no_secret(tmp_path):
+    draw = random.Random(11)
+    async with a_house(tmp_path) as house:
+        daemon = Daemon(tmp_path, house)
+        stays = []
+        for number in range(ROUNDS):
+            flat = house.flat_102 if number % 2 else house.flat_101
+            stays.append(house.book(flat, -HOUR - timedelta(minutes=number), 3 * DAY))
+            if number % 3 == 2:
+                house.stays.cancel(stays[-2])
+            async with daemon.running():
+                before = len(house.street.received)
+                await house.until(
+                    lambda before=before: len(house.street.received) > before, seconds=20
+                )
+                await asyncio.sleep(draw.uniform(0.0, 0.12))  # the moment of the kill
+
+        live = [one for one in stays if house.stays.reservations[one]["type"] == "booked"]
+        async with daemon.running() as process:
+            await house.until(lambda: daemon.is_up(house.session))
+            expected = {"street": len(live)}
+            expected["apt_101"] = sum(
+                house.stays.reservations[one]["_idlisting"] == house.flat_101 for one in live
+            )
+            expected["apt_102"] = len(live) - expected["apt_101"]
+
+            def settled():
+                open_work = daemon.rows(
+                    "SELECT 1 FROM placements WHERE evidence NOT IN ('confirmed', 'revoked', 'rejected')"
+                    " UNION SELECT 1 FROM jobs WHERE kind = 'gen' OR run_at < (SELECT max(started_at)"
+                    " FROM reconciliation_logs)"
+                )
+                held = {name: len(getattr(house, name).codes) for name in expected}
+                return held == expected and not open_work
+
+            await house.until(settled, seconds=200)  # a late report is waited for
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+
+        for lock in (house.street, house.apt_101, house.apt_102):
+            pins = [held.pin for held in lock.codes]
+            assert len(pins) == len(set(pins))
+        for flat, lock in ((house.flat_101, house.apt_101), (house.flat_102, house.apt_102)):
+            assert {held.pin for held in lock.codes} <= {held.pin for held in house.street.codes}
+            assert len(lock.codes) == sum(
+                house.stays.reservations[one]["_idlisting"] == flat for one in live
+            )
+        jobs = {job for (job,) in daemon.rows("SELECT id FROM jobs")}
+        codes = {house.stays.code(one) for one in live}
+        assert {job.split("-")[1] for job in jobs if job.startswith("rev-")} == codes
+        assert daemon.rows("SELECT id FROM reconciliation_logs WHERE status = 'pending'") == []
+        assert_keeps_secrets(daemon.log.read_text(), house.secrets())
