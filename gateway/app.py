@@ -37,7 +37,7 @@ from gateway.tuya.site import LockEntry, TuyaSite
 from gateway.web.api import Api
 from gateway.web.app import Access, build_app
 from gateway.web.auth import load_secret
-from gateway.web.listener import Listener
+from gateway.web.listener import Listener, is_local
 from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
 _STALE_AFTER = 4  # missed looks
@@ -175,6 +175,7 @@ class Gateway:
         stays: StaysClient,
         notifier: Notifier,
         pace: Pace,
+        is_local: Callable[[str], bool],
     ) -> None:
         self._config = config
         self._pace = pace
@@ -237,9 +238,15 @@ class Gateway:
             zone=ZoneInfo(config.site.timezone),
             clock=clock,
         )
-        access = Access(secret=signing_secret(config, paths), insecure_lan=config.http.insecure_lan)
+        access = Access(
+            secret=signing_secret(config, paths),
+            insecure_lan=config.http.insecure_lan,
+            is_local=is_local,
+        )
         self.listener = Listener(
-            build_app(api, access=access, clock=clock), tls=_tls(config, paths, clock.now())
+            build_app(api, access=access, clock=clock),
+            tls=_tls(config, paths, clock.now()),
+            is_local=is_local,
         )
 
     @classmethod
@@ -252,8 +259,9 @@ class Gateway:
         clock: Clock,
         notifier: Notifier | None = None,
         pace: Pace | None = None,
+        is_local: Callable[[str], bool] = is_local,
     ) -> "AsyncIterator[Gateway]":
-        """A gateway that runs inside the block.
+        """A gateway that runs inside the block. `is_local`: is a peer's address this machine?
 
         Raises:
             StoreBusyError, StoreNewerError, StoreError: the database cannot be used.
@@ -277,6 +285,7 @@ class Gateway:
                 stays=stays,
                 notifier=notifier or LogNotifier(),
                 pace=pace or Pace(),
+                is_local=is_local,
             )
             await gateway._reconciler.close_interrupted()
             await stack.enter_async_context(

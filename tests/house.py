@@ -20,6 +20,7 @@ from gateway.simulator.families import BleLock, MkLock, ZigbeeLock
 from gateway.simulator.peer import SimulatedPeer
 from gateway.simulator.stays import SimulatedStays
 from gateway.web.auth import issue_token
+from gateway.web.listener import is_local
 from tests.builders import utc
 from tests.virtual_time import run_virtual
 
@@ -44,10 +45,11 @@ class Notices:
 
 class House:
     """Two flats behind one street door: `street` (mk, direct), `apt-101` (ble) and `apt-102`
-    (zigbee) behind a hub."""
+    (zigbee) behind a hub. `on_lan`: whoever asks is taken for another machine of the LAN."""
 
-    def __init__(self, folder, clock, *, pace=None, **settings):
+    def __init__(self, folder, clock, *, pace=None, on_lan=False, **settings):
         self.pace = pace or Pace()
+        self.is_local = (lambda _: False) if on_lan else is_local
         idle = 3 * self.pace.heartbeat
         self.clock = clock
         self.stays = SimulatedStays(random.Random(5))
@@ -170,7 +172,12 @@ class House:
             secret, subject="tester", ttl=timedelta(days=400), now=self.clock.now()
         )
         async with Gateway.running(
-            config, paths, clock=self.clock, notifier=self.notices, pace=self.pace
+            config,
+            paths,
+            clock=self.clock,
+            notifier=self.notices,
+            pace=self.pace,
+            is_local=self.is_local,
         ) as gateway:
             self.gateway = gateway
             yield self
@@ -197,13 +204,13 @@ class House:
             await asyncio.sleep(0.01)
         return await self.next_run_after(before)
 
-    async def next_run_after(self, before):
+    async def next_run_after(self, before, seconds=20):
         async def finished():
             status = await self.status()
             last = status["lastRun"]
             return last if last != before and status["currentStatus"] != "pending" else None
 
-        return await self.until(finished)
+        return await self.until(finished, seconds)
 
     async def first_run(self):
         return await self.next_run_after(None)

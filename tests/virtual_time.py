@@ -52,6 +52,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual += seconds
         self._traveller.shift(timedelta(seconds=seconds))
 
+    def step(self, by: timedelta):
+        """Set the wall clock, as a person or NTP does; the loop's own time goes on."""
+        self._traveller.shift(by)
+
     def run_in_executor(self, executor, func, *args):
         self.busy += 1
         future = super().run_in_executor(executor, func, *args)

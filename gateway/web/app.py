@@ -20,7 +20,6 @@ from gateway.web.auth import (
     UnauthorizedError,
     verify,
 )
-from gateway.web.listener import is_local
 
 _MOST_BYTES = 16 * 1024
 _HANDLER_SECONDS = 5.0
@@ -37,7 +36,7 @@ class Access:
 
     secret: str = field(repr=False)
     insecure_lan: bool = False
-    is_local: Callable[[str], bool] = is_local
+    is_local: Callable[[str], bool]
 
 
 def build_app(api: Api, *, access: Access, clock: Clock) -> web.Application:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -23,9 +23,17 @@ _BACKLOG = 64
 class Listener:
     """Serves an application on one port."""
 
-    def __init__(self, app: web.Application, *, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        tls: ssl.SSLContext | None,
+        is_local: Callable[[str], bool],
+    ) -> None:
+        """`is_local`: is a peer's address this machine? Such peers are never too many."""
         self._app = app
         self._tls = tls
+        self._is_local = is_local
         self._open: dict[asyncio.Transport, str] = {}
         self._undecided: Counter[str] = Counter()  # connections that have not said anything yet
         self.port = 0
@@ -71,20 +79,22 @@ class Listener:
             if self._is_full(address):
                 client.close()
                 continue
+            self._undecided[address] += 1
             tasks.create_task(self._begin(client, address, runner))
 
     def _is_full(self, address: str) -> bool:
         self._open = {one: of for one, of in self._open.items() if not one.is_closing()}
-        if is_local(address):
+        if self._is_local(address):
             return False
-        by_address = Counter(self._open.values())
-        return len(self._open) >= _MOST_CONNECTIONS or by_address[address] >= _MOST_OF_ONE_ADDRESS
+        by_address = Counter(self._open.values()) + self._undecided
+        return (
+            by_address.total() >= _MOST_CONNECTIONS or by_address[address] >= _MOST_OF_ONE_ADDRESS
+        )
 
     async def _begin(self, client: socket.socket, address: str, runner: web.AppRunner) -> None:
         """Hand a new connection to aiohttp, by what it speaks."""
         loop = asyncio.get_running_loop()
         server: Any = runner.server
-        self._undecided[address] += 1
         try:
             async with asyncio.timeout(_FIRST_BYTE_SECONDS):
                 first = await _peek(loop, client)

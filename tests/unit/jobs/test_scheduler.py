@@ -1,0 +1,220 @@
+"""Due times of the jobs table through APScheduler, in virtual time."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gateway.domain.jobs import Job, JobKind
+from gateway.jobs.scheduler import JobScheduler
+from tests.virtual_time import run_virtual
+
+START = datetime(2026, 2, 1, 12, 10, tzinfo=UTC)
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+
+
+def gen(name, run_at):
+    return Job(id=f"gen-{name}", kind=JobKind.GEN, credential_id=name, run_at=run_at)
+
+
+@dataclass
+class Running:
+    """A scheduler with what it did: (seconds since the start, job id or "run")."""
+
+    scheduler: JobScheduler
+    clock: object
+    did: list = field(default_factory=list)
+    reconcile: object = None
+    broken: bool = False
+
+    def woke(self, job):
+        if self.broken:
+            raise RuntimeError("a bug")
+        self.did.append((round((self.clock.now() - START).total_seconds()), job.id))
+
+    async def run(self):
+        self.did.append((round((self.clock.now() - START).total_seconds()), "run"))
+        if self.reconcile is not None:
+            await self.reconcile()
+
+    def jobs(self):
+        return [one for one in self.did if one[1] != "run"]
+
+    def runs(self):
+        return [moment for moment, what in self.did if what == "run"]
+
+
+def scheduling(story, *, jobs=(), behind=timedelta(0), cap=60.0, schedule="*/30 * * * *"):
+    """Run `story(running)` beside a scheduler that began with `jobs`."""
+
+    async def main(clock):
+        running = Running(None, clock)
+        running.scheduler = JobScheduler(
+            clock=clock,
+            due_by=lambda: clock.now() - behind,
+            wake=running.woke,
+            reconcile=running.run,
+            schedule=schedule,
+            zone=ZoneInfo("America/Sao_Paulo"),
+            cap=cap,
+        )
+        running.scheduler.start(jobs)
+        try:
+            await story(running)
+        finally:
+            await running.scheduler.stop()
+
+    run_virtual(main, start=START)
+
+
+def test_a_job_starts_at_its_second():
+    async def story(running):
+        await asyncio.sleep(3600)
+        assert running.jobs()[0] == (1234, "gen-a")
+
+    scheduling(story, jobs=[gen("a", START + 1234 * SECOND)])
+
+
+def test_what_is_overdue_at_the_start_starts_at_once_the_oldest_first():
+    async def story(running):
+        await asyncio.sleep(1)
+        assert running.jobs() == [(0, "gen-b"), (0, "gen-a")]
+
+    scheduling(story, jobs=[gen("a", START - HOUR), gen("b", START - 900 * HOUR)])
+
+
+def test_a_job_is_started_again_every_thirty_seconds_until_it_is_dropped():
+    async def story(running):
+        await asyncio.sleep(95)
+        assert running.jobs() == [(second, "gen-a") for second in (0, 30, 60, 90)]
+        running.scheduler.drop(["gen-a"])
+        await asyncio.sleep(3600)
+        assert len(running.jobs()) == 4
+
+    scheduling(story, jobs=[gen("a", START)])
+
+
+def test_a_job_that_is_put_or_moved_starts_at_its_new_time_alone():
+    async def story(running):
+        running.scheduler.put([gen("a", START + 100 * SECOND), gen("b", START + 7 * SECOND)])
+        running.scheduler.put([gen("a", START + 20 * SECOND)])
+        await asyncio.sleep(25)
+        assert running.jobs() == [(7, "gen-b"), (20, "gen-a")]
+        running.scheduler.put([gen("a", START + HOUR)])
+        running.scheduler.drop(["gen-b", "gen-nobody"])
+        await asyncio.sleep(3500)
+        assert len(running.jobs()) == 2
+
+    scheduling(story)
+
+
+def test_ten_thousand_jobs_of_one_second_all_start_in_it():
+    async def story(running):
+        await asyncio.sleep(11)
+        assert {moment for moment, _ in running.jobs()} == {10}
+        assert len({name for _, name in running.jobs()}) == 10_000
+
+    scheduling(story, jobs=[gen(f"c{n}", START + 10 * SECOND) for n in range(10_000)])
+
+
+def test_while_the_clock_is_in_doubt_only_what_is_surely_due_starts():
+    async def story(running):
+        await asyncio.sleep(8 * 60)
+        assert running.jobs() == []
+        await asyncio.sleep(3 * 60)
+        assert running.jobs()[0] == (600, "gen-a")
+
+    scheduling(story, jobs=[gen("a", START + 5 * MINUTE)], behind=5 * MINUTE)
+
+
+def test_the_reconciliation_runs_by_its_cron_and_tells_its_next_time():
+    async def story(running):
+        assert running.scheduler.next_reconciliation() == START + 20 * MINUTE
+        await asyncio.sleep(2 * 3600)
+        assert running.runs() == [1200, 3000, 4800, 6600]
+        assert running.scheduler.next_reconciliation() == START + 140 * MINUTE
+
+    scheduling(story)
+
+
+def test_a_run_that_takes_long_is_followed_by_no_second_beside_it():
+    async def story(running):
+        under_way = 0
+
+        async def long():
+            nonlocal under_way
+            under_way += 1
+            assert under_way == 1
+            await asyncio.sleep(100 * 60)
+            under_way -= 1
+
+        running.reconcile = long
+        await asyncio.sleep(6 * 3600)
+        assert len(running.runs()) == 3
+
+    scheduling(story)
+
+
+@pytest.mark.parametrize("step", [HOUR, 24 * HOUR])
+def test_after_a_step_forward_what_is_due_by_the_new_time_starts_within_the_cap(step):
+    async def story(running):
+        await asyncio.sleep(10)
+        asyncio.get_running_loop().step(step)
+        await asyncio.sleep(61)
+        (_, name) = running.jobs()[0]
+        assert name == "gen-a"
+        assert len(running.runs()) == 1
+
+    scheduling(story, jobs=[gen("a", START + 30 * MINUTE)])
+
+
+def test_after_a_step_backward_the_reconciliation_does_not_sleep_until_the_old_time():
+    async def story(running):
+        await asyncio.sleep(25 * 60)
+        assert len(running.runs()) == 1
+        asyncio.get_running_loop().step(-7 * 24 * HOUR)
+        await asyncio.sleep(3600)
+        assert len(running.runs()) == 3
+
+    scheduling(story)
+
+
+def test_after_a_step_backward_a_job_waits_for_its_time():
+    async def story(running):
+        await asyncio.sleep(10)
+        asyncio.get_running_loop().step(-HOUR)
+        await asyncio.sleep(3600)
+        assert running.jobs() == []
+        await asyncio.sleep(200)
+        assert running.jobs()[0][1] == "gen-a"
+
+    scheduling(story, jobs=[gen("a", START + MINUTE)])
+
+
+def test_a_bug_in_what_a_job_wakes_is_raised_and_not_swallowed():
+    async def story(running):
+        running.broken = True
+        with pytest.raises(RuntimeError, match="a bug"):
+            await running.scheduler.crashed
+
+    scheduling(story, jobs=[gen("a", START + SECOND)])
+
+
+def test_the_last_look_is_never_older_than_the_cap():
+    async def story(running):
+        for _ in range(10):
+            await asyncio.sleep(100)
+            assert running.clock.monotonic() - running.scheduler.last_tick <= 60
+
+    scheduling(story)
+
+
+def test_a_stopped_scheduler_starts_nothing():
+    async def story(running):
+        await running.scheduler.stop()
+        await asyncio.sleep(3600)
+        assert running.did == []
+
+    scheduling(story, jobs=[gen("a", START + MINUTE)])
