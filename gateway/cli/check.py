@@ -26,6 +26,7 @@ from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.config.load import warnings
 from gateway.errors import GatewayError, LockUnreachableError
+from gateway.observability import configure_logging
 from gateway.stays.client import StaysClient
 from gateway.store.database import Database
 from gateway.tuya.driver import TuyaLock
@@ -45,6 +46,8 @@ class Finding:
 def check(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) -> None:
     """Check configuration, clock, database, Stays, hubs and locks."""
     settings, paths = read_config(config)
+    # what goes wrong is told as a finding: standard output is for those alone
+    configure_logging(level="critical", format="console", secrets=settings.secrets())
     findings = asyncio.run(_check(settings, paths, config))
     if json_:
         write_line(json.dumps([asdict(finding) for finding in findings]))
