@@ -31,13 +31,15 @@ async def gateway(*words, folder=None, **environ):
 
 
 @asynccontextmanager
-async def beside_a_daemon(folder):
+async def beside_a_daemon(folder, code=None):
     """A house with `gateway run` as a process; yields the house and the configuration's path."""
     async with a_house(folder) as house:
         config = folder / "config.toml"
         house.settings = {"http": {"host": "127.0.0.1", "port": free_port()}}
         config.write_text(house.config_toml())
         stay = house.book(house.flat_101, HOUR, 3 * DAY)
+        if code is not None:
+            house.stays.change(stay, id=code)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "run", "-c", str(config)),
             stdout=asyncio.subprocess.PIPE,
