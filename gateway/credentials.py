@@ -40,7 +40,7 @@ _RECONNECTS_APART = 30.0  # a new connection wakes the queue at most this often
 _STORE_PAUSE = 5.0
 _LOW_BATTERY_PERCENT = 15
 _HOPELESS = 10  # failures that lead straight to the longest pause
-_FOR_PEOPLE = frozenset({events.PIN_ISSUED, events.PIN_AT_RISK})
+_FOR_PEOPLE = frozenset({events.PIN_ISSUED, events.PIN_AT_RISK, events.CREDENTIAL_REVOCATION_LATE})
 
 T = TypeVar("T")
 

@@ -15,6 +15,7 @@ from gateway.domain.plan import (
     LockState,
     Send,
     Settlement,
+    Stuck,
     TakeOver,
 )
 from gateway.domain.policy import window_to_write
@@ -128,10 +129,26 @@ class Ledger:
                 await turn.tell(
                     events.CREDENTIAL_REVOKED, credential_id, "nothing of it is on the lock"
                 )
+            case Stuck(credential_id=credential_id, kind=kind):
+                await self._tell_stuck(turn, credential_id, kind)
             case ExpiredOnLock(placement_id=placement_id):
                 await placements.removed(
                     turn.session, placement_id, known_from="expired on lock", now=turn.now
                 )
+
+    async def _tell_stuck(self, turn: Turn, credential_id: str, kind: JobKind) -> None:
+        if kind is JobKind.GEN:
+            event, why = (
+                events.PIN_AT_RISK,
+                ("the lock never told the slot of this code, so its window cannot be changed"),
+            )
+        else:
+            event, why = (
+                events.CREDENTIAL_REVOCATION_LATE,
+                ("the lock never told the slot of this code: delete it at the lock or in its app"),
+            )
+        await turn.fail(kind, credential_id, why)
+        await turn.tell(event, credential_id, why)
 
     async def begin(self, turn: Turn, send: Send, state: LockState) -> Command:
         """Record the operation as sent. The caller commits before the first byte leaves."""

@@ -123,7 +123,15 @@ class ExpiredOnLock:
     placement_id: int
 
 
-Settlement = TakeOver | Issued | Finished | ExpiredOnLock
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """A code of unknown slot that should go or change: a person must be told. `kind`: whose job waits."""
+
+    credential_id: str
+    kind: JobKind
+
+
+Settlement = TakeOver | Issued | Finished | ExpiredOnLock | Stuck
 
 
 def settlements(state: LockState, now: datetime) -> tuple[Settlement, ...]:
@@ -149,13 +157,9 @@ def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
             yield Issued(credential_id=credential.id)
         if not placements and _is_over(credential, now):
             yield Finished(credential_id=credential.id)
+        yield from _stuck(credential, placements, state, now)
     for placement in state.placements:
-        if (
-            state.trusts_window
-            and _is_lost(placement, state)
-            and placement.written is not None
-            and placement.written.valid_until <= now
-        ):
+        if _has_expired(placement, state, now):
             yield ExpiredOnLock(placement_id=placement.id)
 
 
@@ -267,6 +271,38 @@ def _is_as_wanted(placement: Placement, credential: Credential) -> bool:
 def _is_lost(placement: Placement, state: LockState) -> bool:
     """May it be on the lock without anything of ours that names it?"""
     return state.addressing is Addressing.SLOT and placement.address.slot is None
+
+
+def _stuck(
+    credential: Credential, placements: tuple[Placement, ...], state: LockState, now: datetime
+) -> Iterator[Stuck]:
+    """Told once: the job that waits counts an attempt from then on."""
+    lost = [
+        placement
+        for placement in placements
+        if _is_lost(placement, state)
+        and not _has_expired(placement, state, now)
+        and not _late_report_may_come(placement, state, now)
+    ]
+    due = _is_due(credential, state, now)
+    job = credential.gen if due else credential.rev
+    if not lost or job is None or job.attempts > 0 or job.run_at > now:
+        return
+    if due and not any(
+        _is_on_lock(placement) and not _is_as_wanted(placement, credential) for placement in lost
+    ):
+        return
+    yield Stuck(credential_id=credential.id, kind=JobKind.GEN if due else JobKind.REV)
+
+
+def _has_expired(placement: Placement, state: LockState, now: datetime) -> bool:
+    """Has the lock itself ended a code that nothing of ours names?"""
+    return (
+        state.trusts_window
+        and _is_lost(placement, state)
+        and placement.written is not None
+        and placement.written.valid_until <= now
+    )
 
 
 def _late_report_may_come(placement: Placement, state: LockState, now: datetime) -> bool:

@@ -53,6 +53,10 @@ class DoorState:
             return False
         return self.window.valid_from <= now and self.evidence in _ON_LOCK
 
+    def may_open(self) -> bool:
+        """Is it on the lock, for all we know?"""
+        return not self.revoked and not self.taken_over and self.evidence in _MAY_BE_ON_LOCK
+
     def is_at_risk(self, now: datetime) -> bool:
         """Is the guest kept out, about to be, or still let in too long?"""
         if self.revoked or self.taken_over:
@@ -60,8 +64,10 @@ class DoorState:
         ends = self.window.valid_until if self.wanted else self.withdrawn_at
         if ends is not None and now >= ends + REVOCATION_LATE:
             return self.evidence in _MAY_BE_ON_LOCK
-        if not self.wanted or now >= self.window.valid_until or self.evidence in _ON_LOCK:
+        if not self.wanted or now >= self.window.valid_until:
             return False
+        if self.evidence in _ON_LOCK:  # what stands in the way of its new window, if anything
+            return self.reason is not None
         if now >= self.window.valid_from:
             return True
         near = now >= self.window.valid_from - ARRIVAL_NEAR
@@ -80,6 +86,8 @@ def pin_status(
     if wanted and all(door.is_active(now) for door in wanted):
         return PinStatus.ACTIVE
     if doors and not wanted:
+        if any(door.may_open() for door in doors):
+            return PinStatus.ACTIVE  # withdrawn, but no lock has confirmed that it is gone
         issued = any(door.evidence is not Evidence.PLANNED for door in doors)
         return PinStatus.REVOKED if issued else PinStatus.NONE
     return PinStatus.PLANNED if wanted else PinStatus.NONE

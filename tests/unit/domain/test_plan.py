@@ -12,6 +12,7 @@ from gateway.domain.plan import (
     Issued,
     LockState,
     Placement,
+    Stuck,
     TakeOver,
     next_sends,
     settlements,
@@ -271,7 +272,7 @@ def test_a_code_of_unknown_slot_expires_only_on_a_lock_that_keeps_to_windows():
     lock = a_lock([a_credential()], [code], addressing=Addressing.SLOT)
 
     assert operations(lock, OVER) == []
-    assert settlements(lock, OVER) == ()
+    assert not any(isinstance(one, ExpiredOnLock) for one in settlements(lock, OVER))
     assert settlements(replace(lock, trusts_window=True), OVER) == (ExpiredOnLock(placement_id=1),)
 
 
@@ -321,3 +322,24 @@ def test_a_credential_that_was_taken_over_asks_for_nothing_any_more():
     first = a_credential("FIRST-apt-101", taken_over=True)
 
     assert operations(a_lock([first]), INSIDE) == []
+
+
+def test_a_code_of_unknown_slot_that_should_go_is_told_of_once():
+    code = a_code(address=CodeAddress(), **UNKNOWN)
+    told = (Stuck(credential_id="AB12C-apt-101", kind=JobKind.REV),)
+    lock = a_lock([a_credential()], [code], addressing=Addressing.SLOT)
+    assert settlements(lock, OVER) == told
+    tried = a_job(JobKind.REV, "AB12C-apt-101", attempts=1)
+    lock = a_lock([a_credential(rev=tried)], [code], addressing=Addressing.SLOT)
+    assert settlements(lock, OVER) == ()
+
+
+def test_a_code_of_unknown_slot_whose_window_should_change_is_told_of():
+    longer = Window(valid_from=WINDOW.valid_from, valid_until=WINDOW.valid_until + timedelta(1))
+    code = a_code(address=CodeAddress())
+    told = Stuck(credential_id="AB12C-apt-101", kind=JobKind.GEN)
+    same = a_lock([a_credential()], [code], addressing=Addressing.SLOT)
+    assert told not in settlements(same, INSIDE)
+    lock = a_lock([a_credential(window=longer)], [code], addressing=Addressing.SLOT)
+    assert settlements(lock, INSIDE) == (told,)
+    assert operations(lock, INSIDE) == []
