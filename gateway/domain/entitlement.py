@@ -297,11 +297,10 @@ def _brake(
         and not one.blocked
         and any(each.wanted for each in credentials.get(one.id, {}).values())
     }
-    kept = {one for one in losing if reservations[one].kept}
     free = {one for one in losing if _may_go(reservations[one], credentials[one], plans, now)}
     braking = len(losing) > max(BRAKE_STAYS, BRAKE_SHARE * len(holders))
     already = {one for one in losing if reservations[one].held_reads is not None}
-    held = ((losing if braking else already) | kept) - free
+    held = (losing if braking else already) - free
     before = {one.id for one in reservations.values() if one.held_reads is not None}
     return frozenset(held), frozenset(before - held)
 

@@ -70,6 +70,8 @@ def test_a_stay_already_over_when_first_seen_gets_no_pin():
     late = utc("2026-02-08 14:00")
 
     assert derive([a_known(over=True)], [], SITE, late).wants == ()
+    # nor when the unit's default check-out time is moved to later afterwards
+    assert derive([a_known(over=True)], [], SITE, late - timedelta(hours=1)).wants == ()
 
 
 def test_a_stay_in_progress_when_first_seen_gets_one():
