@@ -498,3 +498,52 @@ def test_a_run_cut_off_by_a_kill_is_closed_as_failed_at_the_next_start(tmp_path)
                 assert "pending" not in {run["status"] for run in runs["data"]}
 
     run_virtual(main, start=START)
+
+
+# --- what is counted, and what is kept -------------------------------------------------------------
+
+
+def test_stays_that_merely_touch_the_window_of_stays_are_not_fetched(tmp_path):
+    async def story(house):
+        today = START.date()  # lookback 2 days, horizon 60
+        for days, nights in [(-4, 2), (60, 1)]:  # out on the first day, in on the last
+            house.stays.book(house.flat_101, today + days * DAY, today + days * DAY + nights * DAY)
+        run = await house.reconciled()
+        assert (run["stats"]["fetched"], run["stats"]["created"]) == (0, 0)
+        for days, nights in [(-4, 3), (59, 1)]:
+            house.stays.book(house.flat_102, today + days * DAY, today + days * DAY + nights * DAY)
+        run = await house.reconciled()
+        assert (run["stats"]["fetched"], run["stats"]["created"]) == (2, 2)
+
+    living(tmp_path, story)
+
+
+def test_a_row_that_comes_on_two_pages_is_fetched_once(tmp_path):
+    async def story(house):
+        for number in range(25):
+            house.book(house.flat_101, (number + 1) * DAY, 20 * HOUR)
+        house.stays.most = 20
+        house.stays.faults.repeat_rows = True
+        run = await house.reconciled()
+        assert (run["stats"]["fetched"], run["stats"]["created"]) == (25, 25)
+
+    living(tmp_path, story)
+
+
+def test_a_stay_whose_dates_turn_to_nonsense_keeps_its_nights_against_its_neighbour(tmp_path):
+    async def story(house):
+        inside = house.book(house.flat_101, -HOUR, DAY)  # out at 14:00 UTC tomorrow
+        house.book(house.flat_101, DAY, DAY)  # in at 15:00
+        await house.reconciled()
+        await house.pin_status(inside, "active")
+        row = house.stays.reservations[inside]
+        house.stays.change(inside, checkOutDate=row["checkInDate"], checkOutTime="09:00")
+        run = await house.reconciled()
+        assert run["stats"]["errors"] == 1
+        assert "check-out is not after its check-in" in run["message"]
+        _, body = await house.api("GET", "/api/admin/reservations")
+        first, second = body["data"]
+        assert (first["pinStatus"], first["checkOut"]) == ("active", "2026-02-03T14:00:00Z")
+        assert {door["validFrom"] for door in second["credentials"]} == {"2026-02-03T14:00:00Z"}
+
+    living(tmp_path, story)
