@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain import events
-from tests.house import START, at, living
+from tests.house import START, UNHURRIED, a_house, at, living
+from tests.virtual_time import run_virtual
 
 HOUR, DAY, MINUTE, SECOND = (
     timedelta(hours=1),
@@ -133,6 +134,51 @@ def test_a_lost_report_ends_in_one_working_code_on_every_family(tmp_path, faults
         assert max(house.apt_101.creates.values()) == 2
 
     living(tmp_path, story)
+
+
+def test_a_report_that_comes_late_confirms_what_was_unknown_without_another_write(tmp_path):
+    async def story(house):
+        house.apt_101.faults.report_delay = 30.0
+        stay = house.book(house.flat_101, HOUR, DAY)
+        await house.reconciled()
+        await house.clock.sleep(20)
+        doors = {door["lock"]: door for door in (await house.stay(stay))["credentials"]}
+        assert doors["apt-101"]["evidence"] == "unknown"
+        await house.clock.sleep(20)
+        await house.pin_status(stay, "active")
+        assert list(house.apt_101.creates.values()) == [1]
+
+    living(tmp_path, story)
+
+
+def test_a_lock_that_is_back_gets_its_pin_at_once_and_not_after_the_pause(tmp_path):
+    async def story(house):
+        await house.door.cut()
+        stay = house.book(house.flat_101, HOUR, DAY)
+        await house.reconciled()
+        await house.clock.sleep(1800)  # by now the pauses are five minutes long
+        await house.door.restore()
+        began = house.clock.monotonic()
+        await house.until(lambda: house.street.codes, seconds=400)
+        assert house.clock.monotonic() - began < 100
+        await house.pin_status(stay, "active")
+
+    living(tmp_path, story)
+
+
+def test_after_a_kill_nothing_is_called_sent_that_nobody_waits_for(tmp_path):
+    async def main(clock):
+        async with a_house(tmp_path, clock, pace=UNHURRIED) as house:
+            house.apt_101.faults.report_delay = 3600.0
+            stay = house.book(house.flat_101, HOUR, DAY)
+            async with house.running():
+                await house.until(lambda: house.apt_101.codes)
+            async with house.running():
+                await house.clock.sleep(5)
+                doors = {door["lock"]: door for door in (await house.stay(stay))["credentials"]}
+                assert doors["apt-101"]["evidence"] == "unknown"
+
+    run_virtual(main, start=START)
 
 
 def test_a_pin_refused_before_any_door_has_confirmed_is_replaced_on_all_doors(tmp_path):
