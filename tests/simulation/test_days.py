@@ -166,6 +166,27 @@ def test_a_lock_that_is_back_gets_its_pin_at_once_and_not_after_the_pause(tmp_pa
     living(tmp_path, story)
 
 
+def test_a_lock_that_shows_that_it_is_back_gets_its_pin_at_once(tmp_path):
+    async def story(house):
+        inside = house.book(house.flat_102, -HOUR, 2 * DAY)
+        await house.reconciled()
+        await house.pin_status(inside, "active")
+        house.apt_102.online = False
+        await house.hub.cut()
+        await house.hub.restore()
+        await house.clock.sleep(30)
+        coming = house.book(house.flat_102, HOUR, 3 * DAY)
+        await house.reconciled()
+        await house.clock.sleep(1800)  # by now the pauses are five minutes long
+        house.apt_102.online = True
+        assert house.apt_102.try_pin(await house.pin(inside))  # its hub passes the report on
+        await house.clock.sleep(3)
+        assert len(house.apt_102.codes) == 2
+        await house.pin_status(coming, "active")
+
+    living(tmp_path, story)
+
+
 def test_after_a_kill_nothing_is_called_sent_that_nobody_waits_for(tmp_path):
     async def main(clock):
         async with a_house(tmp_path, clock, pace=UNHURRIED) as house:
