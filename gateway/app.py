@@ -156,10 +156,20 @@ def _lock(lock: Lock, pin_length: int, heartbeat: float) -> LockEntry:
         endpoint=endpoint,
         overrides=Overrides(
             dps={operation: dp for operation, dp in dps.items() if dp is not None},
+            list_dp=own.dp.list,
+            openings=None if own.dp.opening is None else frozenset(own.dp.opening),
+            can_modify=own.can_modify,
             digits=None if own.digits is None else Digits(own.digits),
+            message_id=own.message_id,
+            member_range=_members(own.member_range),
             deadline=own.deadline,
+            late=own.late_report,
         ),
     )
+
+
+def _members(bounds: tuple[int, int] | None) -> range | None:
+    return None if bounds is None else range(bounds[0], bounds[1] + 1)
 
 
 class Gateway:

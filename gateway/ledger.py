@@ -69,8 +69,7 @@ class Ledger:
     ) -> None:
         self._settings = settings
         self._capabilities = capabilities
-        early = settings.trust_window and capabilities.holds_window
-        self.ahead = program_ahead if early else timedelta(0)
+        self.ahead = program_ahead if settings.trust_window else timedelta(0)
         self._mint_ahead = max(self.ahead, mint_ahead)
         self._box = box
         self._mint = mint

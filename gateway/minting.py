@@ -8,7 +8,7 @@ import structlog
 
 from gateway.domain import events
 from gateway.domain.model import LockSettings, Property
-from gateway.domain.pins import PinRules, may_keep, mint, shared_length
+from gateway.domain.pins import DECIMAL, PinRules, may_keep, mint, shared_length
 from gateway.store import audit, credentials
 from gateway.store.credentials import Door
 from gateway.store.database import Session
@@ -50,7 +50,7 @@ class Mint:
         shared = next((door.pin for door in doors if door.pin is not None), None)
         for pin in (inherited, shared):
             if pin is not None:
-                fitting = [door for door in open_doors if len(pin) in self._lengths(door)]
+                fitting = [door for door in open_doors if self._takes(door, pin)]
                 await self._give(session, fitting, pin)
                 open_doors = [door for door in open_doors if door not in fitting]
         await self._mint(session, reservation_id, open_doors, now)
@@ -103,6 +103,7 @@ class Mint:
                 dates=await credentials.stay_dates(session, reservation_id),
                 live=live,
                 used_recently=lambda pin, recent=recent: self._box.hash(pin) in recent,  # type: ignore[misc] # mypy cannot type a lambda's default
+                keypad=self._keypad(group),
             )
             pin = mint(length, rules, randbelow=self._randbelow)
             await self._give(session, group, pin)
@@ -140,6 +141,15 @@ class Mint:
             if door.follows is not None:
                 stays.add(await credentials.stay_of(session, door.follows))
         return await credentials.live_pins(session, self._box, locks, except_stays=stays)
+
+    def _takes(self, door: Door, pin: str) -> bool:
+        return len(pin) in self._lengths(door) and set(pin) <= set(self._keypad([door]))
+
+    def _keypad(self, doors: Iterable[Door]) -> str:
+        """The digits that all these doors have."""
+        settings = [self._site.lock(door.lock) for door in doors]
+        keypads = [set(one.keypad) for one in settings if one is not None]
+        return "".join(sorted(set(DECIMAL).intersection(*keypads)))
 
     def _lengths(self, door: Door) -> tuple[int, ...]:
         settings: LockSettings | None = self._site.lock(door.lock)

@@ -75,7 +75,6 @@ class LockCapabilities:
 
     addressing: Addressing
     pin_lengths: tuple[int, ...]
-    holds_window: bool
     can_modify: bool
     uses_message_id: bool
     member_range: range = range(0)
@@ -217,6 +216,9 @@ class StatusReported:
     battery_percent: int | None = None
     battery_state: str | None = None
     alarm: str | None = None
+    hijack: bool | None = None  # opened under duress
+    doorbell: bool | None = None
+    door: str | None = None
 
 
 LockEvent = LockReached | LockLost | CodeReported | Opened | StatusReported

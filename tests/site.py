@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.clock import SystemClock
-from gateway.simulator.families import BleLock, MkLock, ZigbeeLock
+from gateway.simulator.families import FAMILIES
 from gateway.simulator.lock import SimulatedLock
 from gateway.simulator.peer import SimulatedPeer
 from gateway.tuya.driver import TuyaLock
@@ -16,7 +16,6 @@ from gateway.tuya.profiles import PROFILES, Overrides
 from gateway.tuya.site import LockEntry, TuyaSite
 
 KEY = "0123456789abcdef"
-FAMILIES = {"mk_method": MkLock, "ble_temp": BleLock, "zigbee_temp27": ZigbeeLock}
 
 
 @dataclass

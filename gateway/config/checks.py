@@ -8,20 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.config.model import PIN_LENGTHS, Config, is_loopback
+from gateway.config.model import Config, is_loopback
+from gateway.domain.model import Addressing
+from gateway.tuya.profiles import PROFILES, UNSUPPORTED, Profile
 
 Path = tuple[str | int, ...]
-
-_LATER = frozenset(
-    {
-        "ble_temp_ascii",
-        "ble_method",
-        "zigbee_temp21",
-        "video_method",
-        "ble_keypad",
-        "mk_temp",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +40,6 @@ def in_words(error: ValidationError) -> Iterator[Problem]:
                 yield Problem(path, "is missing")
             case "extra_forbidden":
                 yield Problem(path, _unknown(path))
-            case "literal_error" if path[-1] == "profile":
-                continue  # said better below
             case _:
                 what = problem["msg"].removeprefix("Value error, ")
                 yield Problem(path, what[:1].lower() + what[1:])
@@ -136,17 +125,38 @@ def _lock(
     index: int, lock: Mapping[str, Any], hub_names: set[Any], policy_length: Any
 ) -> Iterator[Problem]:
     path: Path = ("locks", index)
-    profile = lock.get("profile")
-    if isinstance(profile, str) and profile not in PIN_LENGTHS:
-        yield Problem((*path, "profile"), _profile(profile))
+    name = lock.get("profile")
+    profile = PROFILES.get(name) if isinstance(name, str) else None
+    if isinstance(name, str) and profile is None:
+        yield Problem((*path, "profile"), _profile(name))
     yield from _way(path, lock, hub_names)
-    lengths = PIN_LENGTHS.get(profile) if isinstance(profile, str) else None
-    length = lock.get("pin_length", policy_length if lengths == (policy_length,) else None)
-    if lengths is not None and isinstance(length, int) and length not in lengths:
-        allowed = ", ".join(str(one) for one in sorted(lengths))
-        yield Problem((*path, "pin_length"), f"{profile} takes {allowed} digits")
+    if profile is not None:
+        yield from _fits(path, lock, profile, policy_length)
     if lock.get("trust_window") is True and lock.get("window") == "none":
         yield Problem((*path, "trust_window"), 'a lock with window = "none" holds no window')
+
+
+def _fits(
+    path: Path, lock: Mapping[str, Any], profile: Profile, policy_length: Any
+) -> Iterator[Problem]:
+    """Does what is said of a lock go together with its profile?"""
+    overrides = lock.get("overrides")
+    overrides = overrides if isinstance(overrides, dict) else {}
+    if "hub" not in lock and not profile.direct:
+        yield Problem((*path, "profile"), f"{profile.name} is for locks behind a hub: name the hub")
+    lengths = profile.pin_lengths
+    if isinstance(own := overrides.get("pin_lengths"), list):
+        lengths = tuple(length for length in own if isinstance(length, int))
+    length = lock.get("pin_length", policy_length if lengths == (policy_length,) else None)
+    if lengths and isinstance(length, int) and length not in lengths:
+        allowed = ", ".join(str(one) for one in sorted(lengths))
+        yield Problem((*path, "pin_length"), f"{profile.name} takes {allowed} digits")
+    if profile.addressing is Addressing.SEQUENCE and "message_id" in overrides:
+        what = f"{profile.name} carries none: remove it"
+        yield Problem((*path, "overrides", "message_id"), what)
+    if not profile.member_range and "member_range" in overrides:
+        what = f"{profile.name} knows no members: remove it"
+        yield Problem((*path, "overrides", "member_range"), what)
 
 
 def _way(path: Path, lock: Mapping[str, Any], hub_names: set[Any]) -> Iterator[Problem]:
@@ -166,12 +176,9 @@ def _way(path: Path, lock: Mapping[str, Any], hub_names: set[Any]) -> Iterator[P
 
 
 def _profile(name: str) -> str:
-    known = ", ".join(PIN_LENGTHS)
-    if name == "unsupported_cloud_pull":
-        return "this lock fetches its PINs from Tuya's cloud: it cannot be driven locally"
-    if name in _LATER:
-        return f"this version does not drive {name} yet; it drives {known}"
-    return f"there is no profile {name}: use one of {known}"
+    if name in UNSUPPORTED:
+        return UNSUPPORTED[name]
+    return f"there is no profile {name}: use one of {', '.join(PROFILES)}"
 
 
 def _listings(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gateway.config.checks import Problem, across, in_words
 from gateway.config.model import Config
 from gateway.errors import ConfigError
+from gateway.tuya.profiles import PROFILES, Grade
 
 _PREFIX = "GATEWAY_"
 _SEED_NAMES = {
@@ -52,6 +53,11 @@ def warnings(config: Config, path: Path | None) -> tuple[str, ...]:
         f"locks: {lock.name} is mapped to no listing: nobody gets a PIN on it"
         for lock in config.locks
         if lock.name not in used
+    ]
+    found += [
+        f"locks: {lock.name}: {lock.profile} is experimental: try it with gateway locks test"
+        for lock in config.locks
+        if PROFILES[lock.profile].grade is Grade.INFERRED
     ]
     if path is not None and path.stat().st_mode & 0o004:
         found.append(f"{path} holds keys and everybody may read it: chmod 640 {path}")

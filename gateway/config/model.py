@@ -19,14 +19,12 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.domain.model import LockSettings, Policy, Property, Unit, WindowMode
+from gateway.domain.pins import DECIMAL
+from gateway.tuya.profiles import PROFILES
 
-PIN_LENGTHS = {
-    "mk_method": (6, 4, 5, 7, 8, 9, 10),
-    "ble_temp": (6, 7, 8, 9, 10),
-    "zigbee_temp27": (6,),
-}
 _KEY_LENGTH = 16
 _SECRET_LENGTH = 32
+_LAST_MEMBER = 0xFFFE
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -75,6 +73,18 @@ def _crontab(value: str) -> str:
     return value
 
 
+def _keypad(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{4,10}", value) or len(set(value)) != len(value):
+        raise ValueError('write the digits that the keypad has, such as "123456789"')
+    return value
+
+
+def _members(value: tuple[int, int]) -> tuple[int, int]:
+    if not 1 <= value[0] <= value[1] <= _LAST_MEMBER:
+        raise ValueError("write the first and the last member number, such as [60, 100]")
+    return value
+
+
 def _ids(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -94,6 +104,8 @@ LocalKey = Annotated[SecretStr, AfterValidator(_local_key)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Version = Literal["3.3", "3.4", "3.5"]
+Dp = Annotated[int, Field(ge=1, le=255)]
+PinLength = Annotated[int, Field(ge=4, le=10)]
 
 
 class Section(BaseModel):
@@ -131,7 +143,7 @@ class PolicySettings(Section):
     revoke_after: Duration = dt.timedelta(hours=24)
     yield_to_next_guest: bool = True
     program_ahead: Duration = dt.timedelta(hours=24)
-    pin_length: Annotated[int, Field(ge=4, le=10)] = 6
+    pin_length: PinLength = 6
     mint_ahead: Duration = dt.timedelta(0)
 
 
@@ -185,9 +197,11 @@ class Hub(Section):
 class DpOverrides(Section):
     """[locks.overrides] dp."""
 
-    create: Annotated[int, Field(ge=1, le=255)] | None = None
-    delete: Annotated[int, Field(ge=1, le=255)] | None = None
-    modify: Annotated[int, Field(ge=1, le=255)] | None = None
+    create: Dp | None = None
+    delete: Dp | None = None
+    modify: Dp | None = None
+    list: Dp | None = None
+    opening: tuple[Dp, ...] | None = None
 
 
 class OverrideSettings(Section):
@@ -195,14 +209,20 @@ class OverrideSettings(Section):
 
     dp: DpOverrides = DpOverrides()
     digits: Literal["numeric", "ascii"] | None = None
+    message_id: bool | None = None
+    can_modify: bool | None = None
+    pin_lengths: Annotated[tuple[PinLength, ...], Field(min_length=1)] | None = None
+    keypad: Annotated[str, AfterValidator(_keypad)] = DECIMAL
+    member_range: Annotated[tuple[int, int], AfterValidator(_members)] | None = None
     deadline: Annotated[float, Field(gt=0, le=600)] | None = None
+    late_report: Annotated[float, Field(gt=0, le=3600)] | None = None
 
 
 class Lock(Section):
     """[[locks]]."""
 
     name: Name
-    profile: Literal["mk_method", "ble_temp", "zigbee_temp27"]
+    profile: str
     device_id: str
     hub: str | None = None
     node_id: str | None = None
@@ -210,7 +230,7 @@ class Lock(Section):
     address: str | None = None
     port: Port = 6668
     version: Version | None = None
-    pin_length: Annotated[int, Field(ge=4, le=10)] | None = None
+    pin_length: PinLength | None = None
     shared: bool = False
     window: Literal["full", "end", "none"] = "full"
     trust_window: bool = False
@@ -220,7 +240,7 @@ class Lock(Section):
         """The PIN lengths that it takes, the preferred one first."""
         if self.pin_length is not None:
             return (self.pin_length,)
-        allowed = PIN_LENGTHS[self.profile]
+        allowed = self.overrides.pin_lengths or PROFILES[self.profile].pin_lengths
         first = preferred if preferred in allowed else allowed[0]
         return (first, *(length for length in allowed if length != first))
 
@@ -285,6 +305,7 @@ class Config(BaseSettings):
                     device_id=lock.device_id,
                     node_id=lock.node_id,
                     pin_lengths=lock.pin_lengths(self.policy.pin_length),
+                    keypad=lock.overrides.keypad,
                     shared=lock.shared,
                     window_mode=WindowMode(lock.window),
                     trust_window=lock.trust_window,

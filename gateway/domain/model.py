@@ -90,6 +90,7 @@ class LockSettings:
     device_id: str
     node_id: str | None = None
     pin_lengths: tuple[int, ...] = (6,)  # lengths the lock takes, the preferred one first
+    keypad: str = "0123456789"  # the digits it has
     shared: bool = False
     window_mode: WindowMode = WindowMode.FULL
     trust_window: bool = False

@@ -7,6 +7,7 @@ from datetime import date
 
 from gateway.errors import NoPinLeftError
 
+DECIMAL = "0123456789"
 _TRIES = 2000
 
 
@@ -18,11 +19,13 @@ class PinRules:
         dates: dates of the stay; no PIN spells one.
         live: PINs that are or may be on one of the doors, or are promised for it.
         used_recently: was this PIN used on one of the doors in the last 90 days?
+        keypad: the digits that all the doors' keypads have.
     """
 
     dates: tuple[date, ...]
     live: Collection[str]
     used_recently: Callable[[str], bool]
+    keypad: str = DECIMAL
 
 
 def mint(length: int, rules: PinRules, *, randbelow: Callable[[int], int]) -> str:
@@ -31,8 +34,8 @@ def mint(length: int, rules: PinRules, *, randbelow: Callable[[int], int]) -> st
     Raises:
         NoPinLeftError: none was found.
     """
-    for _ in range(_TRIES):
-        pin = f"{randbelow(10**length):0{length}d}"
+    for _ in range(_TRIES if rules.keypad else 0):
+        pin = _written(randbelow(len(rules.keypad) ** length), length, rules.keypad)
         if (
             not is_weak(pin, rules.dates)
             and not _clashes(pin, rules.live)
@@ -40,6 +43,15 @@ def mint(length: int, rules: PinRules, *, randbelow: Callable[[int], int]) -> st
         ):
             return pin
     raise NoPinLeftError(f"no PIN of {length} digits is left for these doors")
+
+
+def _written(number: int, length: int, keypad: str) -> str:
+    """A number in the digits of a keypad, the leading ones included."""
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, len(keypad))
+        digits.append(keypad[digit])
+    return "".join(reversed(digits))
 
 
 def may_keep(pin: str, live: Collection[str]) -> bool:

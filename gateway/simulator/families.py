@@ -1,15 +1,9 @@
 """The lock families: how each reads requests and writes reports."""
 
 import struct
+from collections.abc import Mapping
 
 from gateway.simulator.lock import Held, Push, SimulatedLock
-
-_FAR_FUTURE = 2**32 - 1
-
-
-def _digits(raw: bytes) -> str | None:
-    """A PIN written as bytes 00..09, None if it is none."""
-    return "".join(map(str, raw)) if all(byte <= 9 for byte in raw) else None  # noqa: PLR2004
 
 
 def _times(block: bytes) -> tuple[int, int]:
@@ -18,26 +12,32 @@ def _times(block: bytes) -> tuple[int, int]:
     return int(start), int(end)
 
 
-class MkLock(SimulatedLock):
-    """A Wi-Fi access controller: DP 1/2/3, two-byte ids, a message id echoed, many slots."""
+class MethodLock(SimulatedLock):
+    """Unlock methods of members, data points 1/2/3: ids of `width` bytes, a message id of 2 or 0."""
 
-    profile = "mk_method"
-    create_dp = 1
+    dps: Mapping[str, int] = {"create": 1, "delete": 2, "modify": 3}
+    width = 1
+    message_id_bytes = 0
+    listed_type = 0x01
 
-    def _execute(self, dp: int, raw: bytes) -> list[Push]:
-        match dp:
-            case 1:
-                return self._create(raw)
-            case 2:
-                return self._delete(raw)
-            case 3:
-                return self._modify(raw)
+    def _execute(self, operation: str, raw: bytes) -> list[Push]:
+        match operation:
+            case "create":
+                return [Push(self.dps["create"], report) for report in self._create(raw)]
+            case "delete":
+                return [Push(self.dps["delete"], self._delete(raw))]
+            case "modify":
+                return [Push(self.dps["modify"], self._modify(raw))]
             case _:
-                return []
+                return self._list(raw)
 
-    def _create(self, raw: bytes) -> list[Push]:
-        member, pin, (start, end), uuid = self._read(raw)
-        started = self._report(raw, stage=0x00, slot=0xFFFF, uuid=uuid)
+    @property
+    def _any(self) -> bytes:
+        return b"\xff" * self.width
+
+    def _create(self, raw: bytes) -> list[bytes]:
+        member, pin, (start, end), message_id = self._read(raw)
+        started = self._report(raw, stage=0x00, slot=self._any, message_id=message_id)
         reason = self.refusal()
         if reason is None and pin is None:
             reason = 0x04
@@ -46,136 +46,216 @@ class MkLock(SimulatedLock):
         if reason is None and len(self.codes) >= self.capacity:
             reason = 0x03
         if reason is not None:
-            failed = self._report(raw, stage=0xFD, slot=0xFFFF, uuid=uuid, result=reason)
-            return [Push(1, started), Push(1, failed)]
-        slot = next(n for n in range(1, 0xFFFF) if all(held.slot != n for held in self.codes))
+            failed = self._report(
+                raw, stage=0xFD, slot=self._any, message_id=message_id, result=reason
+            )
+            return [started, failed] if self.two_stage else [failed]
+        slot = self.free_slot()
         self.codes.append(Held(pin=pin or "", slot=slot, start=start, end=end, member=member))
-        done = self._report(raw, stage=0xFF, slot=slot, uuid=uuid)
-        return [Push(1, started), Push(1, done)]
+        done = self._report(raw, stage=0xFF, slot=slot.to_bytes(self.width), message_id=message_id)
+        return [started, done] if self.two_stage else [done]
 
-    def _modify(self, raw: bytes) -> list[Push]:
-        member, pin, (start, end), uuid = self._read(raw)
-        slot = int.from_bytes(raw[5:7])
+    def _modify(self, raw: bytes) -> bytes:
+        member, pin, (start, end), message_id = self._read(raw)
+        number = raw[3 + self.width : 3 + 2 * self.width]
+        slot = int.from_bytes(number)
         held = next((one for one in self.codes if (one.slot, one.member) == (slot, member)), None)
-        reason = self.refusal()
-        if held is None or reason is not None:
-            return [Push(3, self._report(raw, stage=0x00, slot=slot, uuid=uuid, result=0x00))]
+        if held is None or self.refusal() is not None:
+            return self._report(raw, stage=0x00, slot=number, message_id=message_id, result=0x00)
         held.start, held.end = start, end
         held.pin = pin or held.pin
-        return [Push(3, self._report(raw, stage=0x00, slot=slot, uuid=uuid, result=0xFF))]
+        return self._report(raw, stage=0x00, slot=number, message_id=message_id, result=0xFF)
 
-    def _delete(self, raw: bytes) -> list[Push]:
-        member, slot, style = int.from_bytes(raw[3:5]), int.from_bytes(raw[5:7]), raw[7]
+    def _delete(self, raw: bytes) -> bytes:
+        width = self.width
+        request = raw[: 4 + 2 * width]
+        member = int.from_bytes(raw[3 : 3 + width])
+        slot = int.from_bytes(raw[3 + width : 3 + 2 * width])
+        whole_member = raw[3 + 2 * width] == 0
         if self.refusal() is not None:
-            return [Push(2, raw[:8] + b"\x00")]
+            return request + b"\x00"
         gone = [
             held
             for held in self.codes
-            if held.member == member and (style == 0 or held.slot == slot)
+            if held.member == member and (whole_member or held.slot == slot)
         ]
         self.codes = [held for held in self.codes if held not in gone]
-        return [Push(2, raw[:8] + (b"\xff" if gone else b"\x01"))]
+        return request + (b"\xff" if gone else b"\x01")
 
     def _read(self, raw: bytes) -> tuple[int, str | None, tuple[int, int], bytes]:
-        count = raw[25]
+        window = 3 + 2 * self.width
+        count = raw[window + 18]
+        end = window + 19 + count
+        if len(raw) != end + self.message_id_bytes:
+            raise ValueError(f"a request of {len(raw)} bytes")
         return (
-            int.from_bytes(raw[3:5]),
-            _digits(raw[26 : 26 + count]),
-            _times(raw[7:24]),
-            raw[26 + count :],
+            int.from_bytes(raw[3 : 3 + self.width]),
+            self.digits(raw[window + 19 : end]),
+            _times(raw[window : window + 17]),
+            raw[end:],
         )
 
-    def _report(self, raw: bytes, *, stage: int, slot: int, uuid: bytes, result: int = 0) -> bytes:
-        return (
-            raw[:1]
-            + bytes([stage])
-            + raw[2:5]
-            + struct.pack(">H", slot)
-            + bytes([0, result])
-            + uuid
-        )
+    def _report(
+        self, raw: bytes, *, stage: int, slot: bytes, message_id: bytes, result: int = 0
+    ) -> bytes:
+        head = raw[:1] + bytes([stage]) + raw[2 : 3 + self.width]
+        return head + slot + bytes([0, result]) + message_id
+
+
+class MkLock(MethodLock):
+    """A Wi-Fi access controller: two-byte ids, a message id echoed, many slots."""
+
+    profile = "mk_method"
+    width = 2
+    message_id_bytes = 2
+    first_slot = 1
+    opening_dp = 11
+    alarm_dp = 23
 
     def _opening(self, held: Held) -> Push:
-        return Push(11, struct.pack(">H", held.slot))
+        return Push(self.opening_dp, struct.pack(">H", held.slot))
 
 
-class BleLock(SimulatedLock):
-    """A BLE lock behind a hub: temporary passwords DP 51/52/53 in slots 40 and up."""
+class BleMethodLock(MethodLock):
+    """A BLE lock that takes the PINs of members; it lists them."""
 
-    profile = "ble_temp"
-    create_dp = 51
-    first_slot = 40
+    profile = "ble_method"
+    dps: Mapping[str, int] = {"create": 1, "delete": 2, "modify": 3, "list": 54}
+    opening_dp = 13
+    alarm_dp = 21
 
-    def _execute(self, dp: int, raw: bytes) -> list[Push]:
-        match dp:
-            case 51:
-                return [Push(51, self._create(raw))]
-            case 52:
-                return [Push(52, self._delete(raw[0]))]
-            case 53:
-                return [Push(53, self._modify(raw))]
+
+class VideoLock(MethodLock):
+    """A Wi-Fi video lock: one-byte ids and a message id."""
+
+    profile = "video_method"
+    message_id_bytes = 2
+    opening_dp = 13
+
+
+class TemporaryLock(SimulatedLock):
+    """Temporary passwords by slot, the number of which the lock allots."""
+
+    width = 1
+    message_id_bytes = 0
+    listed_type = 0x05
+
+    def _execute(self, operation: str, raw: bytes) -> list[Push]:
+        match operation:
+            case "create":
+                return [Push(self.dps["create"], self._create(raw))]
+            case "delete":
+                return [Push(self.dps["delete"], self._delete(raw))]
+            case "modify":
+                return [Push(self.dps["modify"], self._modify(raw))]
             case _:
-                return []
+                return self._list(raw)
 
     def _create(self, raw: bytes) -> bytes:
-        pin = _digits(raw[20 : 20 + raw[19]])
-        start, end = _times(raw[1:18])
+        pin, (start, end), message_id = self._read(raw)
         reason = self.refusal()
-        if reason is not None or pin is None:
-            return bytes([0xFF, reason or 0x01])
-        if any(held.pin == pin for held in self.codes):
-            return bytes([0xFF, 0x03])
-        taken = {held.slot for held in self.codes}
-        free = [
-            n for n in range(self.first_slot, self.first_slot + self.capacity) if n not in taken
-        ]
-        if not free:
-            return bytes([0xFF, 0x02])
-        self.codes.append(Held(pin=pin, slot=free[0], start=start, end=end))
-        return bytes([free[0], 0x00])
+        if reason is None and pin is None:
+            reason = 0x01
+        if reason is None and any(held.pin == pin for held in self.codes):
+            reason = 0x03
+        if reason is None and len(self.codes) >= self.capacity:
+            reason = 0x02
+        if reason is not None:
+            return b"\xff" * self.width + bytes([reason]) + message_id
+        slot = self.free_slot()
+        self.codes.append(Held(pin=pin or "", slot=slot, start=start, end=end))
+        return slot.to_bytes(self.width) + b"\x00" + message_id
 
-    def _delete(self, slot: int) -> bytes:
+    def _delete(self, raw: bytes) -> bytes:
+        slot = int.from_bytes(raw[: self.width])
         if self.refusal() is not None:
-            return bytes([slot, 0x01])
+            return raw[: self.width] + b"\x01"
         before = len(self.codes)
         self.codes = [held for held in self.codes if held.slot != slot]
-        return bytes([slot, 0x00 if len(self.codes) < before else 0x02])
+        return raw[: self.width] + (b"\x00" if len(self.codes) < before else b"\x02")
 
     def _modify(self, raw: bytes) -> bytes:
-        held = next((one for one in self.codes if one.slot == raw[0]), None)
+        number = raw[: self.width]
+        pin, (start, end), message_id = self._read(raw[self.width :])
+        held = next((one for one in self.codes if one.slot == int.from_bytes(number)), None)
         if held is None or self.refusal() is not None:
-            return bytes([raw[0], 0x02 if held is None else 0x01])
-        held.start, held.end = _times(raw[2:19])
-        held.pin = _digits(raw[21 : 21 + raw[20]]) or ""  # a length of 0 erases, as in Tuya's SDK
-        return bytes([raw[0], 0x00])
+            return number + (b"\x02" if held is None else b"\x01") + message_id
+        held.start, held.end = start, end
+        held.pin = pin or ""  # a length of 0 erases, as in Tuya's SDK
+        return number + b"\x00" + message_id
+
+    def _read(self, raw: bytes) -> tuple[str | None, tuple[int, int], bytes]:
+        end = 20 + raw[19]
+        if len(raw) != end + self.message_id_bytes:
+            raise ValueError(f"a request of {len(raw)} bytes")
+        return self.digits(raw[20:end]), _times(raw[1:18]), raw[end:]
+
+
+class BleLock(TemporaryLock):
+    """A BLE lock behind a hub: slots 40 and up, and a list."""
+
+    profile = "ble_temp"
+    dps: Mapping[str, int] = {"create": 51, "delete": 52, "modify": 53, "list": 54}
+    first_slot = 40
+    opening_dp = 55
+    alarm_dp = 21
+
+
+class AsciiBleLock(BleLock):
+    """The same, with ASCII digits."""
+
+    profile = "ble_temp_ascii"
+    writes_ascii = True
+
+
+class BleKeypad(TemporaryLock):
+    """A BLE keypad beside a lock."""
+
+    profile = "ble_keypad"
+    dps: Mapping[str, int] = {"create": 4, "delete": 5, "modify": 6, "list": 7}
+
+
+class MkTemporaryLock(TemporaryLock):
+    """A Wi-Fi access controller by its temporary passwords: two-byte slots and a message id."""
+
+    profile = "mk_temp"
+    dps: Mapping[str, int] = {"create": 5, "delete": 6, "modify": 7}
+    width = 2
+    message_id_bytes = 2
+    first_slot = 1
+    opening_dp = 16
+    alarm_dp = 23
 
     def _opening(self, held: Held) -> Push:
-        return Push(55, held.slot)
+        return Push(self.opening_dp, struct.pack(">H", held.slot))
 
 
 class ZigbeeLock(SimulatedLock):
-    """A Zigbee lock behind a hub: DP 24/25/26, 27 bytes, the sender's numbers, ASCII digits."""
+    """A Zigbee lock behind a hub: the sender's numbers, ASCII digits, a request of `length` bytes."""
 
     profile = "zigbee_temp27"
-    create_dp = 24
+    dps: Mapping[str, int] = {"create": 24, "delete": 25, "modify": 26}
+    length = 27
+    writes_ascii = True
+    opening_dp = 3
+    alarm_dp = 9
 
-    def _execute(self, dp: int, raw: bytes) -> list[Push]:
-        match dp:
-            case 24:
-                return [Push(24, raw[:6] + bytes([self._create(raw)]))]
-            case 25:
-                return [Push(25, raw[:6] + bytes([self._delete(raw)]))]
-            case 26:
-                return [Push(26, raw[:6] + bytes([self._update(raw)]))]
+    def _execute(self, operation: str, raw: bytes) -> list[Push]:
+        match operation:
+            case "create":
+                result = self._create(raw)
+            case "delete":
+                result = self._delete(raw)
             case _:
-                return []
+                result = self._update(raw)
+        return [Push(self.dps[operation], raw[:6] + bytes([result]))]
 
     def _create(self, raw: bytes) -> int:
         sequence = int.from_bytes(raw[:2])
         reason = self.refusal()
-        if reason is not None or len(raw) not in {21, 27}:
+        pin = self.digits(raw[-6:])
+        if reason is not None or len(raw) != self.length or pin is None:
             return reason or 0x00
-        pin = raw[-6:].decode("ascii", "replace")
         if any(held.sequence == sequence or held.pin == pin for held in self.codes):
             return 0x02
         if len(self.codes) >= self.capacity:
@@ -194,11 +274,32 @@ class ZigbeeLock(SimulatedLock):
     def _update(self, raw: bytes) -> int:
         sequence = int.from_bytes(raw[:2])
         held = next((one for one in self.codes if one.sequence == sequence), None)
-        if held is None or self.refusal() is not None:
+        pin = self.digits(raw[-6:])
+        if held is None or pin is None or len(raw) != self.length or self.refusal() is not None:
             return 0x00
         held.start, held.end = struct.unpack(">II", raw[6:14])
-        held.pin = raw[-6:].decode("ascii", "replace")
+        held.pin = pin
         return 0x01
 
-    def _opening(self, held: Held) -> Push:
-        return Push(3, held.slot)
+
+class DocumentedZigbeeLock(ZigbeeLock):
+    """The same, with the request as Tuya documents it."""
+
+    profile = "zigbee_temp21"
+    length = 21
+
+
+FAMILIES: Mapping[str, type[SimulatedLock]] = {
+    family.profile: family
+    for family in (
+        MkLock,
+        MkTemporaryLock,
+        BleLock,
+        AsciiBleLock,
+        BleMethodLock,
+        BleKeypad,
+        VideoLock,
+        ZigbeeLock,
+        DocumentedZigbeeLock,
+    )
+}

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from gateway.clock import Clock
+
+_ENTRIES_A_PACKET = 20
 
 
 class Order(StrEnum):
@@ -22,7 +24,7 @@ class Order(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Held:
-    """A code in the lock's memory. Times are Unix seconds; `uses` 0: without limit."""
+    """A code in the lock's memory. Times are Unix seconds; an empty `pin` never matches."""
 
     pin: str = field(repr=False)
     slot: int
@@ -56,16 +58,27 @@ class Faults:
     report_delay: float = 0.0  # seconds
     lose_next_report: bool = False
     duplicate_next_report: bool = False
+    spoil_next_report: str | None = None  # "truncated", "no base64" or "other number"
+    error_next: str | None = None  # the hub answers this text, with return code 1 and no cid
     refusals: list[int] = field(default_factory=list)  # reason bytes for the next commands
     hang_up_on_next: str | None = None  # "executed" or "not executed"
 
 
 class SimulatedLock(ABC):
-    """What all families share. Assert on `codes`, `received`, `creates` and `openings`."""
+    """What all families share. Assert on `codes`, `received`, `creates` and `openings`.
+
+    A family names its data points in `dps`; `strict` False takes digits of the other writing and
+    then never matches them; `two_stage` False leaves out the report that a create has begun.
+    """
 
     profile = ""
-    create_dp = 0
-    pin_length = 6
+    dps: Mapping[str, int] = {}
+    opening_dp: int | None = None
+    alarm_dp: int | None = None
+    first_slot = 0
+    writes_ascii = False
+    listed_type = 0x00
+    width = 1
 
     def __init__(
         self,
@@ -75,11 +88,23 @@ class SimulatedLock(ABC):
         clock: Clock,
         node_id: str | None = None,
         capacity: int = 10,
+        dps: Mapping[str, int] | None = None,
+        writes_ascii: bool | None = None,
     ) -> None:
+        """`dps`, `writes_ascii`: what this model does differently from its family."""
         self.name = name
         self.device_id = device_id
         self.node_id = node_id
         self.capacity = capacity
+        if dps is not None:
+            self.dps = {**self.dps, **dps}
+        if writes_ascii is not None:
+            self.writes_ascii = writes_ascii
+        self.strict = True
+        self.two_stage = True
+        self.keeps_to_windows = True
+        self.list_is_silent_when_empty = True
+        self.alarms_when_refusing = False
         self.skew = timedelta(0)
         self.online = True
         self.faults = Faults()
@@ -98,30 +123,70 @@ class SimulatedLock(ABC):
     def execute(self, dp: int, raw: bytes) -> list[Push]:
         """Carry out a written data point; the reports that follow."""
         self.received.append((dp, raw))
-        if dp == self.create_dp:
+        operation = next((name for name, number in self.dps.items() if number == dp), None)
+        if operation is None:
+            return []
+        if operation == "create":
             self.creates[raw] += 1
-        return self._execute(dp, raw)
+        return self._execute(operation, raw)
 
     @abstractmethod
-    def _execute(self, dp: int, raw: bytes) -> list[Push]:
-        """Carry out a data point of the family."""
+    def _execute(self, operation: str, raw: bytes) -> list[Push]:
+        """Carry out an operation of the family: "create", "delete", "modify" or "list"."""
 
-    @abstractmethod
-    def _opening(self, held: Held) -> Push:
+    def _opening(self, held: Held) -> Push | None:
         """How the family reports an opening."""
+        return None if self.opening_dp is None else Push(self.opening_dp, held.slot)
 
     def try_pin(self, pin: str) -> bool:
         """Somebody types a PIN: does the door open? The lock reports an opening."""
         now = int(self.own_time.timestamp())
         for held in self.codes:
-            if held.pin == pin and held.start <= now < held.end:
+            inside = held.start <= now < held.end or not self.keeps_to_windows
+            if held.pin and held.pin == pin and inside:
                 report = self._opening(held)
-                number = report.value if isinstance(report.value, int) else None
-                self.openings.append(Opening(self._clock.now(), number))
-                self.push(report)
+                self.openings.append(Opening(self._clock.now(), held.slot))
+                if report is not None:
+                    self.push(report)
                 return True
         self.openings.append(Opening(self._clock.now(), None))
+        if self.alarms_when_refusing and self.alarm_dp is not None:
+            self.push(Push(self.alarm_dp, "wrong_password"))
         return False
+
+    def app_adds(self, pin: str, *, slot: int | None = None) -> Held:
+        """Somebody adds a code of their own with Tuya's app, without limits."""
+        held = Held(
+            pin=pin,
+            slot=self.free_slot() if slot is None else slot,
+            start=0,
+            end=2**32 - 1,
+            member=1,
+            sequence=999,
+        )
+        self.codes.append(held)
+        return held
+
+    def forget(self, slot: int) -> None:
+        """A code goes without a word: deleted at the lock, or by a reset."""
+        self.codes = [held for held in self.codes if held.slot != slot]
+
+    def free_slot(self) -> int:
+        """The lowest number that no code has."""
+        taken = {held.slot for held in self.codes}
+        return next(n for n in range(self.first_slot, self.first_slot + 1000) if n not in taken)
+
+    def digits(self, raw: bytes) -> str | None:
+        """A PIN as it was written; None: refused. Lax locks keep what they will never match."""
+        if self.writes_ascii:
+            good = raw.isdigit()
+            pin = raw.decode("ascii", "replace")
+        else:
+            good = all(byte <= 9 for byte in raw)  # noqa: PLR2004
+            pin = "".join(map(str, raw))
+        if good:
+            return pin
+        return None if self.strict else ""
 
     def refusal(self) -> int | None:
         """The reason of the next refusal that was asked for."""
@@ -130,3 +195,25 @@ class SimulatedLock(ABC):
     def holds(self, pin: str) -> bool:
         """Is the PIN in memory?"""
         return any(held.pin == pin for held in self.codes)
+
+    def _list(self, raw: bytes) -> list[Push]:
+        """The codes without their digits, in packets of 20, then their count."""
+        dp = self.dps["list"]
+        if raw != bytes([self.listed_type]):
+            return [Push(dp, b"\x01\x00")]
+        entries = [
+            held.slot.to_bytes(self.width)
+            + bytes([self.listed_type])
+            + (held.member or 0).to_bytes(self.width)
+            + b"\x01"
+            for held in self.codes
+        ]
+        if not entries:
+            return [] if self.list_is_silent_when_empty else [Push(dp, b"\x01\x00")]
+        packets = [
+            entries[at : at + _ENTRIES_A_PACKET] for at in range(0, len(entries), _ENTRIES_A_PACKET)
+        ]
+        pushes = [
+            Push(dp, bytes([0, number]) + b"".join(packet)) for number, packet in enumerate(packets)
+        ]
+        return [*pushes, Push(dp, bytes([1, len(packets)]))]

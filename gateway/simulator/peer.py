@@ -4,8 +4,10 @@ import asyncio
 import base64
 import json
 import os
+import struct
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import Any, Self
 
 from gateway.clock import Clock
@@ -16,8 +18,45 @@ from gateway.simulator.lock import Order, Push, SimulatedLock
 _FIRST_SEQUENCE = 56221  # devices of 3.4 and 3.5 count for themselves
 
 
+def _reports(lock: SimulatedLock, dp: int, raw: bytes) -> list[Push]:
+    """Let the lock carry out a request; what of its reports is to be heard."""
+    faults = lock.faults
+    try:
+        pushes = lock.execute(dp, raw)
+    except (ValueError, IndexError, struct.error):  # a request the family does not read
+        pushes = []
+    if faults.lose_next_report:
+        faults.lose_next_report = False
+        pushes = []
+    if faults.duplicate_next_report:
+        faults.duplicate_next_report = False
+        pushes = [*pushes, *pushes]
+    spoil, faults.spoil_next_report = faults.spoil_next_report, None
+    if spoil is not None:
+        pushes = [_spoilt(push, spoil) for push in pushes]
+    return [] if faults.order in {Order.ACK_ONLY, Order.SILENT} else pushes
+
+
+def _spoilt(push: Push, how: str) -> Push:
+    value = push.value
+    if not isinstance(value, bytes):
+        return push
+    match how:
+        case "truncated":
+            return Push(push.dp, value[:-1])
+        case "no base64":
+            return Push(push.dp, "%" + base64.b64encode(value).decode())
+        case _:  # the number in it is another's
+            return Push(push.dp, bytes(byte ^ 0x15 for byte in value[:5]) + value[5:])
+
+
 class SimulatedPeer:
-    """Serves on loopback. A lock without `node_id` is the peer itself."""
+    """Serves on loopback. A lock without `node_id` is the peer itself.
+
+    `drops_oldest`: one client too many throws out the one that was first; else it is refused.
+    `splits_frames`, `sends_garbage`: how the stream is cut. `tells_time`: its reports carry the
+    time of its clock; else, as without the Internet, the seconds since it started.
+    """
 
     def __init__(
         self,
@@ -41,8 +80,12 @@ class SimulatedPeer:
         self._clock = clock
         self._most_clients = most_clients
         self.idle_seconds = idle_seconds
+        self.drops_oldest = False
+        self.splits_frames = False
+        self.sends_garbage = False
+        self.tells_time = False
         self._server: asyncio.Server | None = None
-        self._clients: set[_Client] = set()
+        self._clients: list[_Client] = []
         self._tasks = asyncio.TaskGroup()
         for lock in self.locks:
             lock.push = lambda push, lock=lock: self.push(lock, push)  # type: ignore[misc] # mypy cannot type a lambda's default
@@ -89,6 +132,11 @@ class SimulatedPeer:
         """The lock under a cid, None: the peer itself; None if there is none."""
         return next((lock for lock in self.locks if lock.node_id == cid), None)
 
+    def own_time(self, cid: str | None) -> datetime:
+        """What the clock behind a report shows."""
+        lock = self.lock_of(cid)
+        return self._clock.now() if lock is None else lock.own_time
+
     def later(self, seconds: float, lock: SimulatedLock, pushes: list[Push]) -> None:
         """Report after a while."""
         self._tasks.create_task(self._push_later(seconds, lock, pushes))
@@ -102,13 +150,15 @@ class SimulatedPeer:
         self.accepted += 1
         client = _Client(self, reader, writer)
         if len(self._clients) >= self._most_clients:
-            client.hang_up()
-            return
-        self._clients.add(client)
+            if not self.drops_oldest:
+                client.hang_up()
+                return
+            self._clients[0].hang_up()
+        self._clients.append(client)
         try:
             await client.talk()
         finally:
-            self._clients.discard(client)
+            self._clients.remove(client)
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
@@ -193,21 +243,17 @@ class _Client:
     def _write(self, lock: SimulatedLock, dp: int, raw: bytes, frame: Received) -> None:
         faults = lock.faults
         hang_up, faults.hang_up_on_next = faults.hang_up_on_next, None
+        error, faults.error_next = faults.error_next, None
+        if error is not None:
+            self._send(frame.command, error.encode(), answers=frame, retcode=1)
+            return
         if hang_up == "not executed":
             self.hang_up()
             return
-        pushes = lock.execute(dp, raw)
+        pushes = _reports(lock, dp, raw)
         if hang_up is not None:
             self.hang_up()
             return
-        if faults.lose_next_report:
-            faults.lose_next_report = False
-            pushes = []
-        if faults.duplicate_next_report:
-            faults.duplicate_next_report = False
-            pushes = [*pushes, *pushes]
-        if faults.order in {Order.ACK_ONLY, Order.SILENT}:
-            pushes = []
         if faults.order in {Order.ACK_FIRST, Order.ACK_ONLY}:
             self._send(frame.command, b"", answers=frame)
         if faults.report_delay > 0:
@@ -237,11 +283,13 @@ class _Client:
         if not self._signed_in:
             return
         data: dict[str, Any] = {"dps": dps} if cid is None else {"dps": dps, "cid": cid}
-        boot_seconds = self._sequence - _FIRST_SEQUENCE + 400  # no wall clock here
+        moment = self._sequence - _FIRST_SEQUENCE + 400  # no wall clock here
+        if self._peer.tells_time:
+            moment = int(self._peer.own_time(cid).timestamp())
         if self._peer.version == "3.3":
-            body = {**data, "t": boot_seconds}
+            body = {**data, "t": moment}
         else:
-            body = {"protocol": 4, "t": boot_seconds, "data": data}
+            body = {"protocol": 4, "t": moment, "data": data}
         self._send(framing.STATUS, json.dumps(body, separators=(",", ":")).encode())
 
     def _send(
@@ -253,8 +301,13 @@ class _Client:
         self._source += 1
         echoed = answers is not None and self._peer.version == "3.3"
         sequence = answers.sequence if echoed and answers is not None else self._sequence
-        self._writer.write(
-            self._framing.encode(
-                command, payload, sequence=sequence, source=self._source, retcode=retcode
-            )
+        raw = self._framing.encode(
+            command, payload, sequence=sequence, source=self._source, retcode=retcode
         )
+        if self._peer.sends_garbage:
+            raw = b"\x00\x00\x55" + raw
+        if not self._peer.splits_frames:
+            self._writer.write(raw)
+            return
+        for byte in raw:
+            self._writer.write(bytes([byte]))

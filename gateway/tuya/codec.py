@@ -4,6 +4,7 @@ import base64
 import binascii
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -36,10 +37,23 @@ Verdict = Stage | Refusal
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a report on a code tells."""
+    """What a report on a code tells. `of_pin` False: it is on a card, a finger or a face."""
 
     address: CodeAddress
     verdict: Verdict
+    of_pin: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ListPacket:
+    """A piece of a lock's list: the `number`th one, or the last one, which tells their `count`.
+
+    `slots` holds the slots of the listed codes with the member of each.
+    """
+
+    number: int
+    slots: tuple[tuple[int, int], ...] = ()
+    count: int | None = None
 
 
 def to_base64(raw: bytes) -> str:
@@ -85,6 +99,8 @@ def _digits(pin: str, digits: Digits) -> bytes:
 class Layout(ABC):
     """How one family writes its requests and reads its reports."""
 
+    message_id = False  # do requests end in two bytes that the report echoes?
+
     @abstractmethod
     def create(self, address: CodeAddress, code: Code) -> bytes:
         """The request that adds a code."""
@@ -126,8 +142,7 @@ _METHOD_REASONS = {
 class MethodLayout(Layout):
     """Unlock methods of a member: DP 1/2/3 of BLE, mk and video locks.
 
-    `id_width`: bytes of a member or slot, 1 or 2. `message_id`: requests end in two bytes that the
-    report echoes.
+    `id_width`: bytes of a member or slot, 1 or 2.
     """
 
     id_width: int
@@ -151,7 +166,7 @@ class MethodLayout(Layout):
             + validity(code.window)
             + bytes([0, len(pin)])
             + pin
-            + (struct.pack(">H", address.message_id or 0) if self.message_id else b"")
+            + _message_id(address, carried=self.message_id)
         )
 
     def delete(self, address: CodeAddress) -> bytes:
@@ -176,9 +191,10 @@ class MethodLayout(Layout):
             slot=None if slot == self._any else slot,
             message_id=int.from_bytes(raw[short:]) if len(raw) > short else None,
         )
-        if operation is Operation.DELETE:
-            return Report(address, _deleted(result))
-        return Report(address, _staged(operation, stage, result))
+        verdict = (
+            _deleted(result) if operation is Operation.DELETE else _staged(operation, stage, result)
+        )
+        return Report(address, verdict, of_pin=raw[0] in {_PASSWORD, _EVERYTHING})
 
     @property
     def _any(self) -> int:
@@ -228,26 +244,34 @@ _TEMP_REASONS: dict[Operation, dict[int, Verdict]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemporaryLayout(Layout):
-    """Temporary passwords by slot: DP 51/52/53 of BLE locks.
+    """Temporary passwords by slot: DP 51/52/53 of BLE locks, 4/5/6 of keypads, 5/6/7 of mk locks.
 
-    `multi_use`: the type byte of a code that may be used more than once.
+    `id_width`: bytes of a slot, 1 or 2. `multi_use`: the type byte of a code that may be used more
+    than once.
     """
 
+    id_width: int = 1
+    message_id: bool = False
     digits: Digits = Digits.NUMERIC
     multi_use: int = 1
 
     def create(self, address: CodeAddress, code: Code) -> bytes:
-        """See `Layout.create`."""
-        del address  # the lock allots the slot
-        return self._body(code)
+        """See `Layout.create`; the lock allots the slot."""
+        return self._body(address, code)
 
     def modify(self, address: CodeAddress, code: Code) -> bytes:
         """See `Layout.modify`; a length of 0 would erase the PIN on some locks, so it goes along."""
-        return self._slot(address) + self._body(code)
+        return self._slot(address) + self._body(address, code)
 
-    def _body(self, code: Code) -> bytes:
+    def _body(self, address: CodeAddress, code: Code) -> bytes:
         pin = _digits(code.pin, self.digits)
-        return bytes([self.multi_use]) + validity(code.window) + bytes([0, len(pin)]) + pin
+        return (
+            bytes([self.multi_use])
+            + validity(code.window)
+            + bytes([0, len(pin)])
+            + pin
+            + _message_id(address, carried=self.message_id)
+        )
 
     def delete(self, address: CodeAddress) -> bytes:
         """See `Layout.delete`."""
@@ -255,18 +279,66 @@ class TemporaryLayout(Layout):
 
     def report(self, operation: Operation, raw: bytes) -> Report:
         """See `Layout.report`."""
-        if len(raw) != 2:  # noqa: PLR2004 - slot, result
+        width = self.id_width
+        short = width + 1
+        if len(raw) != short and not (self.message_id and len(raw) == short + 2):
             raise BadReportError(f"a report of {len(raw)} bytes")
-        verdict = _TEMP_REASONS[operation].get(raw[1])
+        verdict = _TEMP_REASONS[operation].get(raw[width])
         if verdict is None:
-            raise BadReportError(f"a report of result {raw[1]:02X}")
+            raise BadReportError(f"a report of result {raw[width]:02X}")
         refused = verdict is not Stage.YES and operation is Operation.CREATE
-        return Report(CodeAddress(slot=None if refused else raw[0]), verdict)
+        address = CodeAddress(
+            slot=None if refused else int.from_bytes(raw[:width]),
+            message_id=int.from_bytes(raw[short:]) if len(raw) > short else None,
+        )
+        return Report(address, verdict)
 
     def _slot(self, address: CodeAddress) -> bytes:
         if address.slot is None:
             raise ValueError("a code of unknown slot cannot be addressed")
-        return bytes([address.slot])
+        return address.slot.to_bytes(self.id_width)
+
+
+def _message_id(address: CodeAddress, *, carried: bool) -> bytes:
+    return struct.pack(">H", address.message_id or 0) if carried else b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListLayout:
+    """The list of codes without their digits: DP 54 of BLE locks, 4 of mk locks, 7 of keypads.
+
+    `asked`: the type of code to list, one per request. `id_width`: bytes of a slot or member.
+    """
+
+    asked: int
+    id_width: int = 1
+
+    def request(self) -> bytes:
+        """The request for the list."""
+        return bytes([self.asked])
+
+    def packet(self, raw: bytes) -> ListPacket:
+        """One piece of the answer.
+
+        Raises:
+            BadReportError: the layout does not explain it.
+        """
+        size = 2 * self.id_width + 2
+        if len(raw) == 2 and raw[0] == 1:  # noqa: PLR2004 - end, count of the pieces before
+            return ListPacket(number=raw[1], count=raw[1])
+        if len(raw) < 2 or raw[0] != 0 or (len(raw) - 2) % size:  # noqa: PLR2004 - head of a piece
+            raise BadReportError(f"a list of {len(raw)} bytes")
+        return ListPacket(number=raw[1], slots=tuple(self._entries(raw[2:], size)))
+
+    def _entries(self, raw: bytes, size: int) -> Iterator[tuple[int, int]]:
+        width = self.id_width
+        for start in range(0, len(raw), size):
+            entry = raw[start : start + size]
+            if entry[width] == self.asked:
+                yield (
+                    int.from_bytes(entry[:width]),
+                    int.from_bytes(entry[width + 1 : 2 * width + 1]),
+                )
 
 
 _ZIGBEE_REASONS: dict[int, Verdict] = {

@@ -27,9 +27,10 @@ from gateway.ports import (
 from gateway.tuya.codec import Report, Stage, from_base64, to_base64
 from gateway.tuya.connection import Connection
 from gateway.tuya.link import Ack, Refused
-from gateway.tuya.profiles import Profile
+from gateway.tuya.profiles import Profile, Signal
 
 READY_SECONDS = 6.0
+_MOST_TEXT = 40  # characters kept of what a lock says in words
 _ACK_SECONDS = (
     10.0  # after which a missing acknowledgement no longer holds up the hub's other locks
 )
@@ -49,7 +50,7 @@ class _Waiting:
     def owns(self, operation: Operation, report: Report) -> bool:
         """Is it a report on this operation?"""
         mine, seen = self._address, report.address
-        if operation is not self.operation or self.outcome.done():
+        if operation is not self.operation or not report.of_pin or self.outcome.done():
             return False
         match self._profile.addressing:
             case Addressing.MEMBER:
@@ -59,7 +60,8 @@ class _Waiting:
             case Addressing.SEQUENCE:
                 return seen.sequence == mine.sequence
             case Addressing.SLOT:
-                return operation is Operation.CREATE or seen.slot == mine.slot
+                same_message = seen.message_id in {None, mine.message_id}
+                return same_message and (operation is Operation.CREATE or seen.slot == mine.slot)
 
     def on_ack(self, ack: "asyncio.Future[Ack]") -> None:
         """An acceptance decides nothing; a refusal, or the end of the connection, does."""
@@ -123,9 +125,8 @@ class TuyaLock:
         return LockCapabilities(
             addressing=profile.addressing,
             pin_lengths=self._pin_lengths,
-            holds_window=True,
             can_modify=Operation.MODIFY in profile.dps,
-            uses_message_id=profile.uses_message_id,
+            uses_message_id=profile.layout.message_id,
             member_range=profile.member_range,
             sequence_range=profile.sequence_range,
             report_deadline=profile.deadline[0 if self.cid is None else 1],
@@ -253,19 +254,32 @@ class TuyaLock:
         )
 
     def _on_status(self, dps: dict[int, Any]) -> None:
-        percent = dps.get(self._profile.battery_percent or 0)
-        state = dps.get(self._profile.battery_state or 0)
-        alarm = dps.get(self._profile.alarm or 0)
-        if (percent, state, alarm) == (None, None, None):
-            return
-        self._listener(
-            StatusReported(
-                lock=self.name,
-                battery_percent=percent if isinstance(percent, int) else None,
-                battery_state=None if state is None else str(state)[:40],
-                alarm=None if alarm is None else str(alarm)[:40],
-            )
-        )
+        told = {
+            signal: dps[dp]
+            for dp, signal in self._profile.signals.items()
+            if dps.get(dp) is not None
+        }
+        if told:
+            self._listener(_status(self.name, told))
+
+
+def _status(lock: str, told: dict[Signal, Any]) -> StatusReported:
+    def text(signal: Signal) -> str | None:
+        return str(told[signal])[:_MOST_TEXT] if signal in told else None
+
+    def flag(signal: Signal) -> bool | None:
+        return bool(told[signal]) if signal in told else None
+
+    percent = told.get(Signal.BATTERY_PERCENT)
+    return StatusReported(
+        lock=lock,
+        battery_percent=percent if isinstance(percent, int) else None,
+        battery_state=text(Signal.BATTERY_STATE),
+        alarm=text(Signal.ALARM),
+        hijack=flag(Signal.HIJACK),
+        doorbell=flag(Signal.DOORBELL),
+        door=text(Signal.DOOR),
+    )
 
 
 def _reason_of(refused: Refused) -> Refusal:

@@ -46,6 +46,18 @@ def test_leading_zeros_are_kept():
     assert mint(6, rules(), randbelow=drawing(1935)) == "001935"
 
 
+def test_a_keypad_without_a_digit_never_gets_it():
+    for drawn in range(9**6 - 40, 9**6):
+        pin = mint(6, rules(keypad="123456789"), randbelow=drawing(drawn))
+        assert "0" not in pin
+        assert len(pin) == 6
+
+
+def test_keypads_with_no_digit_in_common_leave_no_pin():
+    with pytest.raises(NoPinLeftError):
+        mint(6, rules(keypad=""), randbelow=drawing())
+
+
 def test_a_pin_used_on_these_doors_lately_is_not_minted_again():
     pin = mint(6, rules(used_recently=lambda pin: pin == "483920"), randbelow=drawing())
 
