@@ -11,13 +11,16 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.domain import events
+from gateway.domain.listing import lost_codes
 from gateway.domain.model import LockSettings, Operation, Property
 from gateway.domain.plan import Send, next_sends, settlements
 from gateway.errors import LockUnreachableError, StoreError, WrongKeyError
 from gateway.ledger import Command, Ledger
 from gateway.minting import Mint
 from gateway.ports import (
+    ClockSeen,
     CodeReported,
+    Contended,
     JobBoard,
     LockDriver,
     LockEvent,
@@ -30,17 +33,29 @@ from gateway.ports import (
     Outcome,
     StatusReported,
 )
-from gateway.store import locks, placements
+from gateway.store import placements
 from gateway.store.database import Database, Session
 from gateway.store.secretbox import SecretBox
 from gateway.turn import Turn, pause_after
 from gateway.verdicts import Verdicts
+from gateway.watch import WRONG_PIN, LockWatch
 
 _RECONNECTS_APART = 30.0  # a new connection wakes the queue at most this often
 _STORE_PAUSE = 5.0
-_LOW_BATTERY_PERCENT = 15
+_FIRST_LIST = 600.0  # seconds from the start
+_LISTS_APART = 24 * 3600.0
 _HOPELESS = 10  # failures that lead straight to the longest pause
-_FOR_PEOPLE = frozenset({events.PIN_ISSUED, events.PIN_AT_RISK, events.CREDENTIAL_REVOCATION_LATE})
+_FOR_PEOPLE = frozenset(
+    {
+        events.PIN_ISSUED,
+        events.PIN_AT_RISK,
+        events.CREDENTIAL_OBSERVED,
+        events.CREDENTIAL_REVOCATION_LATE,
+        events.CODE_REFUSED,
+        events.CODE_REVOKED_USED,
+        events.LOCK_CODE_MISSING,
+    }
+)
 
 T = TypeVar("T")
 
@@ -59,6 +74,8 @@ class _Queue:
     failures: int = 0
     paused_until: float = 0.0
     woken_by_connection_at: float = float("-inf")
+    list_at: float  # when the lock's own list is asked for next
+    listed_for: frozenset[int] = frozenset()  # codes of unknown slot for which it was asked
 
 
 class Credentials:
@@ -88,6 +105,7 @@ class Credentials:
         self._draw = draw
         self._sweep_seconds = sweep
         self._events: asyncio.Queue[LockEvent] = asyncio.Queue()
+        self._watch = LockWatch(database=database, notifier=notifier, now=now)
         self.last_sweep: float | None = None
         self._queues = {
             name: _Queue(
@@ -102,7 +120,8 @@ class Credentials:
                     mint=mint,
                     draw=draw,
                 ),
-                verdicts=Verdicts(capabilities=driver.capabilities, mint=mint),
+                verdicts=Verdicts(settings=settings, capabilities=driver.capabilities, mint=mint),
+                list_at=clock.monotonic() + _FIRST_LIST,
             )
             for name, driver in drivers.items()
             if (settings := site.lock(name)) is not None
@@ -166,7 +185,12 @@ class Credentials:
 
     async def _drain(self, queue: _Queue) -> None:
         """Do the next right thing on the lock until there is none."""
-        while (send := await self._next(queue)) is not None:
+        while True:
+            await self._list_lost(queue)
+            send = await self._next(queue)
+            if send is None:
+                await self._list_if_due(queue)
+                return
             if self._clock.monotonic() < queue.paused_until:
                 return
             try:
@@ -183,6 +207,42 @@ class Credentials:
                 self._pause(queue)
                 return
             queue.failures = 0
+
+    async def _list_lost(self, queue: _Queue) -> None:
+        """Ask for the lock's list where codes of unknown slot may be found in it."""
+        if not queue.driver.capabilities.can_list:
+            return
+        state = await self._database.read(queue.ledger.state)
+        lost = lost_codes(state, self._now()) - queue.listed_for
+        if lost and self._clock.monotonic() >= queue.paused_until:
+            queue.listed_for |= lost
+            await self._list(queue)
+
+    async def _list_if_due(self, queue: _Queue) -> None:
+        """Once a day: are our codes still on the lock?"""
+        due = self._clock.monotonic() >= queue.list_at
+        if due and queue.driver.capabilities.can_list:
+            state = await self._database.read(queue.ledger.state)
+            if state.placements:
+                await self._list(queue)
+
+    async def _list(self, queue: _Queue) -> None:
+        queue.list_at = self._clock.monotonic() + _LISTS_APART
+        try:
+            await queue.driver.ready()
+        except LockUnreachableError:
+            queue.list_at = self._clock.monotonic() + _FIRST_LIST
+            return
+        codes = await queue.driver.list_codes()
+        if codes is None:
+            return
+
+        async def body(turn: Turn) -> None:
+            state = await queue.ledger.state(turn.session)
+            await queue.verdicts.listed(turn, state, codes)
+
+        await self._write(queue, body)
+        queue.awake.set()
 
     async def _next(self, queue: _Queue) -> Send | None:
         """Settle what needs no lock; then the most urgent operation, None without one."""
@@ -299,24 +359,22 @@ class Credentials:
 
     async def _hear(self, queue: _Queue, event: LockEvent) -> None:
         match event:
-            case LockReached():
-                await self._reached(queue)
-            case LockLost(why=why):
-                await self._reachable(queue, reachable=False, reason=why)
-                await self._notify(events.LOCK_OFFLINE, event.lock, why)
             case CodeReported():
                 await self._reported(queue, event)
             case Opened(slot=number):
-
-                async def opened(turn: Turn) -> None:
-                    await queue.verdicts.opened(turn, number)
-
-                await self._write(queue, opened)
-            case StatusReported():
-                await self._keep_status(queue, event)
+                await self._write(queue, lambda turn: queue.verdicts.opened(turn, number))
+                queue.awake.set()
+            case LockReached():
+                await self._watch.hear(event)
+                await self._reached(queue)
+            case StatusReported(alarm=alarm):
+                await self._watch.hear(event)
+                if alarm == WRONG_PIN:
+                    await self._write(queue, queue.verdicts.refused_at_keypad)
+            case LockLost() | ClockSeen() | Contended():
+                await self._watch.hear(event)
 
     async def _reached(self, queue: _Queue) -> None:
-        await self._reachable(queue, reachable=True, reason=None)
         now = self._clock.monotonic()
         if now < queue.woken_by_connection_at + _RECONNECTS_APART:
             return
@@ -330,14 +388,6 @@ class Credentials:
         await self._write(queue, Turn.revive)
         queue.awake.set()
 
-    async def _reachable(self, queue: _Queue, *, reachable: bool, reason: str | None) -> None:
-        name, now = queue.settings.name, self._now()
-
-        async def body(session: Session) -> None:
-            await locks.set_reachable(session, name, reachable=reachable, reason=reason, now=now)
-
-        await self._database.transaction(body)
-
     async def _reported(self, queue: _Queue, report: CodeReported) -> None:
         async def body(turn: Turn) -> bool:
             return await queue.verdicts.reported(turn, report)
@@ -347,21 +397,3 @@ class Credentials:
             return
         detail = f"it reports a {report.operation} that this gateway did not ask for"
         await self._notify(events.LOCK_FOREIGN_WRITER, report.lock, detail)
-
-    async def _keep_status(self, queue: _Queue, event: StatusReported) -> None:
-        name, now = queue.settings.name, self._now()
-
-        async def body(session: Session) -> None:
-            await locks.record_status(
-                session,
-                name,
-                battery_percent=event.battery_percent,
-                battery_state=event.battery_state,
-                alarm=event.alarm,
-                now=now,
-            )
-
-        await self._database.transaction(body)
-        percent = event.battery_percent
-        if percent is not None and percent <= _LOW_BATTERY_PERCENT:
-            await self._notify(events.BATTERY_LOW, name, f"{percent} % left: change the batteries")

@@ -68,6 +68,10 @@ class BadFrameError(TransientError):
     """Bytes from a lock or hub that are no frame, fail their check or hold no JSON."""
 
 
+class UndecipherableError(BadFrameError):
+    """A whole frame that does not decrypt: another key."""
+
+
 class BadReportError(TransientError):
     """A DP report of a lock that its profile's layout does not explain."""
 

@@ -77,6 +77,7 @@ class LockCapabilities:
     pin_lengths: tuple[int, ...]
     can_modify: bool
     uses_message_id: bool
+    can_list: bool = False  # its family has a list; whether this lock answers is another matter
     member_range: range = range(0)
     sequence_range: range = range(0)
     report_deadline: float = 10.0  # seconds after which a silent lock makes `unknown`
@@ -89,6 +90,14 @@ class Code:
 
     pin: str = field(repr=False)
     window: Window | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCode:
+    """A code in a lock's own list: the slot it has and the member it belongs to."""
+
+    slot: int
+    member: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +179,10 @@ class LockDriver(Protocol):
         """
         ...
 
+    async def list_codes(self) -> tuple[ListedCode, ...] | None:
+        """The codes of our kind on the lock, anybody's; None if it did not tell them completely."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockReached:
@@ -221,7 +234,24 @@ class StatusReported:
     door: str | None = None
 
 
-LockEvent = LockReached | LockLost | CodeReported | Opened | StatusReported
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSeen:
+    """A report carried the time of the lock's clock, or its hub's: seconds it is ahead of ours."""
+
+    lock: str
+    skew: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contended:
+    """Somebody else and we throw each other out of a peer; `over` once a connection has held."""
+
+    lock: str
+    peer: str
+    over: bool
+
+
+LockEvent = LockReached | LockLost | CodeReported | Opened | StatusReported | ClockSeen | Contended
 LockListener = Callable[[LockEvent], None]
 
 

@@ -4,29 +4,44 @@ from datetime import timedelta
 
 from gateway.domain import events
 from gateway.domain.jobs import JobKind
-from gateway.domain.model import Addressing, CodeAddress, Evidence, Operation, Refusal
+from gateway.domain.listing import compare
+from gateway.domain.model import (
+    Addressing,
+    CodeAddress,
+    Evidence,
+    LockSettings,
+    Operation,
+    Refusal,
+)
+from gateway.domain.plan import LockState, Placement
 from gateway.errors import NoPinLeftError
 from gateway.ledger import Command
 from gateway.minting import Mint
 from gateway.ports import (
     CodeReported,
     Confirmed,
+    ListedCode,
     LockCapabilities,
     NotSent,
     Outcome,
     Rejected,
     Unknown,
 )
-from gateway.store import credentials, placements
+from gateway.store import audit, credentials, locks, placements
 from gateway.store.database import Row
 from gateway.store.moments import from_text
 from gateway.turn import Turn
+
+_REVOKED_MATTERS = timedelta(days=30)  # after which a slot has most likely another owner
 
 
 class Verdicts:
     """The outcomes of one lock. Every method runs inside the caller's transaction."""
 
-    def __init__(self, *, capabilities: LockCapabilities, mint: Mint) -> None:
+    def __init__(
+        self, *, settings: LockSettings, capabilities: LockCapabilities, mint: Mint
+    ) -> None:
+        self._settings = settings
         self._capabilities = capabilities
         self._mint = mint
 
@@ -95,14 +110,107 @@ class Verdicts:
 
     async def opened(self, turn: Turn, number: int) -> None:
         """Record an opening: the code it was done with is on the lock for sure."""
+        await locks.record_opening(turn.session, turn.lock, turn.now)
         sequence = self._capabilities.addressing is Addressing.SEQUENCE
+        column = "sequence" if sequence else "slot"
+        row = await placements.last_with(turn.session, self._settings, column, number)
+        if row is None:
+            return
+        evidence = Evidence(row["evidence"])
+        unanswered = row["operation"] == Operation.CREATE
+        if evidence is Evidence.CONFIRMED or unanswered:
+            await placements.observed(turn.session, row["id"])
+            await credentials.confirm(turn.session, row["credential_id"], turn.now)
+            detail = "the guest is there: the door was opened with it for the first time"
+            await turn.tell(events.CREDENTIAL_OBSERVED, row["credential_id"], detail)
+        elif (
+            evidence is Evidence.REVOKED
+            and turn.now < from_text(row["revoked_at"]) + _REVOKED_MATTERS
+        ):
+            await self._revoked_used(turn, row, number)
+
+    async def _revoked_used(self, turn: Turn, row: Row, number: int) -> None:
+        """A code that the lock called deleted opens the door: it is deleted again where that is safe."""
+        last = await locks.last_list(turn.session, self._settings)
+        if last.foreign is not None and number in last.foreign:
+            return
+        if self._capabilities.addressing is Addressing.SLOT:
+            what = "its slot may be another's by now: look at the codes in the lock's app"
+        else:
+            what = "it is deleted once more"
+            await placements.doubted(turn.session, row["id"])
+            await credentials.reopen(turn.session, row["credential_id"])
+            await turn.schedule(JobKind.REV, row["credential_id"], turn.now)
+        detail = f"the door was opened with a code that the lock had called deleted: {what}"
+        await turn.tell(events.CODE_REVOKED_USED, row["credential_id"], detail)
+
+    async def refused_at_keypad(self, turn: Turn) -> None:
+        """A wrong code was typed: was it a guest whose PIN should open by now?"""
         for row in await placements.live(turn.session, turn.lock):
-            named = row["sequence" if sequence else "slot"] == number
-            if named and row["evidence"] == Evidence.CONFIRMED:
-                await placements.observed(turn.session, row["id"])
-                await turn.tell(
-                    events.CREDENTIAL_OBSERVED, row["credential_id"], "the door was opened with it"
+            stay = await turn.credential(row["credential_id"])
+            inside = from_text(stay["valid_from"]) <= turn.now < from_text(stay["valid_until"])
+            if row["evidence"] != Evidence.CONFIRMED or not inside or not stay["wanted"]:
+                continue
+            if not await audit.has(
+                turn.session, credential_id=stay["id"], event=events.CODE_REFUSED
+            ):
+                detail = (
+                    "a wrong code was typed while this PIN is confirmed and was never used: if it was"
+                    ' the guest, the lock\'s clock may be wrong; window = "end" helps if it is behind'
                 )
+                await turn.tell(events.CODE_REFUSED, stay["id"], detail)
+
+    async def listed(self, turn: Turn, state: LockState, codes: tuple[ListedCode, ...]) -> None:
+        """Record what the lock's own list shows. Codes that are not ours are left alone."""
+        last = await locks.last_list(turn.session, self._settings)
+        found = compare(
+            state,
+            frozenset(code.slot for code in codes),
+            known_foreign=last.foreign,
+            proven=last.proven,
+            now=turn.now,
+        )
+        ours = self._capabilities.member_range
+        await locks.record_list(
+            turn.session,
+            self._settings,
+            proven=found.proven,
+            foreign=found.foreign,
+            strays=sum(code.slot in found.foreign and code.member in ours for code in codes),
+            now=turn.now,
+        )
+        for placement in state.placements:
+            if found.adopted is not None and placement.id == found.adopted[0]:
+                await self._adopt(turn, placement, found.adopted[1])
+            elif placement.id in found.missing or placement.id in found.absent:
+                await self._not_listed(turn, placement)
+
+    async def _adopt(self, turn: Turn, placement: Placement, slot: int) -> None:
+        """The one code of ours without a slot is the one code on the lock without an owner."""
+        await placements.created(
+            turn.session,
+            placement.id,
+            address=CodeAddress(slot=slot),
+            known_from="list",
+            now=turn.now,
+        )
+        row = await turn.credential(placement.credential_id)
+        await credentials.confirm(turn.session, row["id"], turn.now)
+        kind = JobKind.GEN if row["wanted"] else JobKind.REV
+        at = from_text(row["valid_from" if row["wanted"] else "valid_until"])
+        await turn.schedule(kind, row["id"], max(turn.now, at) if row["wanted"] else turn.now)
+        await turn.tell(events.CREDENTIAL_CONFIRMED, row["id"], "the lock lists it")
+
+    async def _not_listed(self, turn: Turn, placement: Placement) -> None:
+        await placements.removed(turn.session, placement.id, known_from="list", now=turn.now)
+        row = await turn.credential(placement.credential_id)
+        missing = placement.operation is not Operation.DELETE and row["wanted"]
+        if missing and from_text(row["valid_until"]) > turn.now:
+            at = max(turn.now, from_text(row["valid_from"]))
+            await turn.schedule(JobKind.GEN, row["id"], at)
+            detail = "the lock no longer lists it: it is written again when its time is"
+            await turn.tell(events.LOCK_CODE_MISSING, row["id"], detail)
+        await turn.revive()
 
     async def _confirmed(
         self, turn: Turn, command: Command, address: CodeAddress, known_from: str

@@ -268,7 +268,7 @@ def _is_as_wanted(placement: Placement, credential: Credential) -> bool:
     )
 
 
-def _is_lost(placement: Placement, state: LockState) -> bool:
+def is_lost(placement: Placement, state: LockState) -> bool:
     """May it be on the lock without anything of ours that names it?"""
     return state.addressing is Addressing.SLOT and placement.address.slot is None
 
@@ -280,9 +280,9 @@ def _stuck(
     lost = [
         placement
         for placement in placements
-        if _is_lost(placement, state)
+        if is_lost(placement, state)
         and not _has_expired(placement, state, now)
-        and not _late_report_may_come(placement, state, now)
+        and not late_report_may_come(placement, state, now)
     ]
     due = _is_due(credential, state, now)
     job = credential.gen if due else credential.rev
@@ -299,13 +299,14 @@ def _has_expired(placement: Placement, state: LockState, now: datetime) -> bool:
     """Has the lock itself ended a code that nothing of ours names?"""
     return (
         state.trusts_window
-        and _is_lost(placement, state)
+        and is_lost(placement, state)
         and placement.written is not None
         and placement.written.valid_until <= now
     )
 
 
-def _late_report_may_come(placement: Placement, state: LockState, now: datetime) -> bool:
+def late_report_may_come(placement: Placement, state: LockState, now: datetime) -> bool:
+    """Is it too early to take the lock's silence for an answer?"""
     return (
         placement.operation_at is not None and now < placement.operation_at + state.late_report_time
     )
@@ -313,12 +314,12 @@ def _late_report_may_come(placement: Placement, state: LockState, now: datetime)
 
 def _removal(placement: Placement, state: LockState) -> Operation | None:
     """How to get rid of a code: None while nothing names it, or its slot may be another's by now."""
-    if _is_lost(placement, state):
+    if is_lost(placement, state):
         return None
     if (
         state.addressing is Addressing.SLOT
         and placement.operation is Operation.DELETE
-        and any(_is_lost(other, state) for other in state.placements)
+        and any(is_lost(other, state) for other in state.placements)
     ):
         return None
     return Operation.DELETE
@@ -332,7 +333,7 @@ def _correction(
         return _removal(placement, state)
     if placement.operation is Operation.CREATE or not _is_on_lock(placement):
         return _resolution(placement, state, now)
-    if _is_as_wanted(placement, credential) or _is_lost(placement, state):
+    if _is_as_wanted(placement, credential) or is_lost(placement, state):
         return None
     names_slot = state.addressing is not Addressing.MEMBER or placement.address.slot is not None
     if state.can_modify and names_slot and placement.modify_refusals < _MODIFY_TRIES:
@@ -348,7 +349,7 @@ def _resolution(placement: Placement, state: LockState, now: datetime) -> Operat
         case Addressing.SEQUENCE:
             return Operation.CREATE  # the same number: `duplicate` means that it is there
         case Addressing.SLOT:
-            if placement.creates > 1 or _late_report_may_come(placement, state, now):
+            if placement.creates > 1 or late_report_may_come(placement, state, now):
                 return None
             return Operation.CREATE  # once, same PIN and window: `duplicate` means that it is there
 

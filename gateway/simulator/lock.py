@@ -96,8 +96,7 @@ class SimulatedLock(ABC):
         self.device_id = device_id
         self.node_id = node_id
         self.capacity = capacity
-        if dps is not None:
-            self.dps = {**self.dps, **dps}
+        self.dps = {**type(self).dps, **(dps or {})}
         if writes_ascii is not None:
             self.writes_ascii = writes_ascii
         self.strict = True
@@ -119,6 +118,11 @@ class SimulatedLock(ABC):
     def own_time(self) -> datetime:
         """What the lock's own clock shows."""
         return self._clock.now() + self.skew
+
+    @property
+    def writes(self) -> int:
+        """How many requests it received, those for its list left out."""
+        return sum(dp != self.dps.get("list") for dp, _ in self.received)
 
     def execute(self, dp: int, raw: bytes) -> list[Push]:
         """Carry out a written data point; the reports that follow."""

@@ -23,3 +23,12 @@ async def append(
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (to_text(at), actor, event, reservation_id, credential_id, lock, detail),
     )
+
+
+async def has(session: Session, *, credential_id: str, event: str) -> bool:
+    """Has this happened to the credential before?"""
+    row = await session.one(
+        "SELECT 1 FROM audit_log WHERE credential_id = ? AND event = ? LIMIT 1",
+        (credential_id, event),
+    )
+    return row is not None

@@ -128,6 +128,11 @@ async def confirm(session: Session, credential_id: str, now: datetime) -> None:
     )
 
 
+async def reopen(session: Session, credential_id: str) -> None:
+    """Something of it is on the lock after all."""
+    await session.execute("UPDATE credentials SET revoked_at = NULL WHERE id = ?", (credential_id,))
+
+
 async def finish(session: Session, credential_id: str, now: datetime) -> None:
     """Nothing of the credential can be on its lock any more."""
     await session.execute(

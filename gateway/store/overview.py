@@ -1,7 +1,10 @@
 """What the API shows, read in a constant number of queries. No PIN but where its name says so."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from gateway.domain.model import Evidence, ReservationType, Window
 from gateway.domain.status import DoorState, PinStatus, StayStatus, pin_status, stay_status
@@ -91,6 +94,14 @@ class LockView:
     battery_percent: int | None
     battery_state: str | None
     alarm: str | None
+    door: str | None
+    opened_at: str | None
+    hijacked_at: str | None
+    doorbell_at: str | None
+    clock_skew: int | None
+    listed_at: str | None
+    foreign_codes: int | None
+    stray_codes: int | None
     codes: int
     waiting: int
 
@@ -328,16 +339,25 @@ async def locks(session: Session, names: tuple[str, ...], now: datetime) -> list
 
 
 def _lock(name: str, row: Row | None, codes: int, waiting: int) -> LockView:
-    known = row["reachable"] if row is not None else None
+    known: Mapping[str, Any] = dict(row) if row is not None else {}
+    reachable, foreign = known.get("reachable"), known.get("foreign_slots")
     return LockView(
         name=name,
-        reachable=None if known is None else bool(known),
-        since=row["since"] if row is not None else None,
-        last_seen_at=row["last_seen_at"] if row is not None else None,
-        reason=row["reason"] if row is not None else None,
-        battery_percent=row["battery_percent"] if row is not None else None,
-        battery_state=row["battery_state"] if row is not None else None,
-        alarm=row["alarm"] if row is not None else None,
+        reachable=None if reachable is None else bool(reachable),
+        since=known.get("since"),
+        last_seen_at=known.get("last_seen_at"),
+        reason=known.get("reason"),
+        battery_percent=known.get("battery_percent"),
+        battery_state=known.get("battery_state"),
+        alarm=known.get("alarm"),
+        door=known.get("door"),
+        opened_at=known.get("opened_at"),
+        hijacked_at=known.get("hijacked_at"),
+        doorbell_at=known.get("doorbell_at"),
+        clock_skew=known.get("clock_skew"),
+        listed_at=known.get("listed_at"),
+        foreign_codes=None if foreign is None else len(json.loads(foreign)),
+        stray_codes=known.get("stray_codes"),
         codes=codes,
         waiting=waiting,
     )

@@ -291,6 +291,26 @@ async def observed(session: Session, placement_id: int) -> None:
     )
 
 
+async def doubted(session: Session, placement_id: int) -> None:
+    """A code that was deleted opened the door: it is to be deleted again."""
+    await session.execute(
+        "UPDATE placements SET evidence = 'revoking', operation = 'delete', revoked_at = NULL,"
+        " known_from = 'opening' WHERE id = ?",
+        (placement_id,),
+    )
+
+
+async def last_with(
+    session: Session, settings: LockSettings, column: str, number: int
+) -> Row | None:
+    """The newest code on this very hardware under a slot or sequence number."""
+    return await session.one(
+        f"SELECT * FROM placements WHERE lock = ? AND device_id = ? AND node_id IS ? AND {column} = ?"
+        " AND evidence <> 'rejected' ORDER BY id DESC LIMIT 1",
+        (settings.name, settings.device_id, settings.node_id, number),
+    )
+
+
 async def reassign(session: Session, box: SecretBox, row: Row, credential_id: str) -> None:
     """Give a code on the lock to another credential."""
     pin = box.open(row["pin"], row=f"placement:{row['credential_id']}")

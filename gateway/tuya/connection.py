@@ -3,6 +3,7 @@
 import asyncio
 import random  # noqa: TID251 - only as the type of what is injected
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -11,11 +12,18 @@ from gateway.clock import Clock
 from gateway.domain import events
 from gateway.errors import LockUnreachableError, WrongKeyError
 from gateway.tuya import frames
-from gateway.tuya.link import Ack, Endpoint, Link
+from gateway.tuya.discovery import Sighting, find
+from gateway.tuya.frames import Version
+from gateway.tuya.link import AUTO, Ack, Endpoint, Link
 
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
 _SETTLED_SECONDS = 30.0  # a connection that held this long clears the failures before it
+_CUT_SHORT = 3  # connections in a row that were cut short: somebody else uses the peer
+_HOLD_SECONDS = 5.0  # how long a connection to such a peer must hold before it is used
+_LOST_AFTER = 3  # failures in a row after which a peer is looked for by its broadcasts
+
+_AN_EPOCH = 1_600_000_000  # smaller ones are seconds since the peer started: it has no time
 
 _log = structlog.get_logger()
 
@@ -33,8 +41,12 @@ class Subscriber(Protocol):
         """The connection has gone, or could not be made."""
         ...
 
-    def on_dps(self, dps: dict[int, Any]) -> None:
-        """Data points were reported."""
+    def on_dps(self, dps: dict[int, Any], sent_at: int | None) -> None:
+        """Data points were reported; `sent_at` in Unix seconds, where the peer knows the time."""
+        ...
+
+    def on_contended(self, *, over: bool) -> None:
+        """Somebody else and we throw each other out; or that is over."""
         ...
 
     def on_online(self, *, online: bool) -> None:
@@ -51,18 +63,22 @@ class Connection:
         *,
         clock: Clock,
         jitter: random.Random,
-        locate: Callable[[Endpoint], Awaitable[str]],
+        find: Callable[..., Awaitable[Sighting]] = find,
     ) -> None:
-        """`locate` gives the address of an endpoint, or raises LockUnreachableError."""
+        """`find` hears a device's own broadcasts; see `gateway.tuya.discovery.find`."""
         self.endpoint = endpoint
         # Held around a command until it is acknowledged: a hub's errors do not name the lock.
         self.turn = asyncio.Lock()
         self._clock = clock
         self._jitter = jitter
-        self._locate = locate
+        self._find = find
+        self._present = endpoint  # as it was found, where that differs from the configuration
         self._subscribers: dict[str | None, Subscriber] = {}
         self._link: Link | None = None
+        self._up_at = 0.0
         self._failures = 0
+        self._cut_short = 0
+        self._contended = False
         self._hurry = asyncio.Event()
         self._attempts = 0
         self._attempted = asyncio.Condition()
@@ -81,6 +97,7 @@ class Connection:
         """Keep the connection until cancelled."""
         while True:
             began = self._clock.monotonic()
+            self._up_at = began
             try:
                 await self._connect_and_listen()
             except LockUnreachableError as error:
@@ -99,14 +116,73 @@ class Connection:
 
     async def _connect_and_listen(self) -> None:
         self._hurry.clear()
-        link = await Link.open(self.endpoint, await self._locate(self.endpoint))
+        await self._look_around()
+        link = await Link.open(self._present)
         self._link = link
+        self._up_at = self._clock.monotonic()
+        loop = asyncio.get_running_loop()
+        settling = loop.call_later(_SETTLED_SECONDS, self._settle)
         try:
             await self._is_up()
             await link.listen(self._hear)
+        except WrongKeyError:
+            raise
+        except LockUnreachableError:
+            self._count_cut(self._clock.monotonic() - self._up_at)
+            raise
         finally:
+            settling.cancel()
             self._link = None
             await link.close()
+
+    async def _look_around(self) -> None:
+        """Find a peer whose address is not configured, or that is not where it was.
+
+        Raises:
+            LockUnreachableError: an "auto" one was not heard.
+        """
+        unknown = self._present.address == AUTO
+        if not unknown and (self._failures < _LOST_AFTER or self.endpoint.is_local):
+            return
+        try:
+            sighting = await self._find(self.endpoint.device_id, name=self.endpoint.name)
+        except LockUnreachableError:
+            if unknown:
+                raise
+            return
+        self._present = self._as_seen(sighting)
+
+    def _as_seen(self, sighting: Sighting) -> Endpoint:
+        seen = replace(self._present, address=sighting.address)
+        if sighting.version in set(Version):
+            seen = replace(seen, version=Version(sighting.version))
+        known = (self.endpoint.address, self.endpoint.version)
+        if seen != self._present and known[0] != AUTO:
+            _log.warning(
+                events.LOCK_MOVED,
+                peer=self.endpoint.name,
+                address=seen.address,
+                version=seen.version,
+                detail="it broadcasts another address or version: correct config.toml",
+            )
+        return seen
+
+    def _settle(self) -> None:
+        """A connection that holds ends what went before."""
+        self._cut_short = 0
+        if self._contended:
+            self._contended = False
+            self._tell_contended()
+
+    def _count_cut(self, held: float) -> None:
+        self._cut_short = self._cut_short + 1 if held < _SETTLED_SECONDS else 0
+        if self._cut_short >= _CUT_SHORT and not self._contended:
+            self._contended = True
+            self._tell_contended()
+
+    def _tell_contended(self) -> None:
+        for subscriber in self._subscribers.values():
+            subscriber.on_contended(over=not self._contended)
 
     async def _is_up(self) -> None:
         if self._error is not None:
@@ -145,12 +221,13 @@ class Connection:
         Raises:
             LockUnreachableError, WrongKeyError: the attempt failed.
         """
-        if self.up:
-            return
-        async with self._attempted:
-            before = self._attempts
-            self._hurry.set()
-            await self._attempted.wait_for(lambda: self._attempts > before)
+        if not self.up:
+            async with self._attempted:
+                before = self._attempts
+                self._hurry.set()
+                await self._attempted.wait_for(lambda: self._attempts > before)
+        if self._contended:
+            await self._clock.sleep(self._up_at + _HOLD_SECONDS - self._clock.monotonic())
         if not self.up:
             raise self._error or LockUnreachableError(self.endpoint.name, "not connected")
 
@@ -168,7 +245,7 @@ class Connection:
 
     def _envelope(self, cid: str | None, dps: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         epoch = int(self._clock.now().timestamp())
-        if self.endpoint.version.negotiates:
+        if self._present.version.negotiates:
             data: dict[str, Any] = {"dps": dps}
             if cid is None:
                 return frames.CONTROL_NEW, {"protocol": 5, "t": epoch, "data": data}
@@ -189,7 +266,10 @@ class Connection:
         subscriber = self._subscribers.get(inner.get("cid") or body.get("cid"))
         if subscriber is None or not isinstance(dps, dict):
             return
-        subscriber.on_dps({int(dp): value for dp, value in dps.items() if str(dp).isdecimal()})
+        moment = body.get("t")
+        sent_at = moment if isinstance(moment, int) and moment > _AN_EPOCH else None
+        known = {int(dp): value for dp, value in dps.items() if str(dp).isdecimal()}
+        subscriber.on_dps(known, sent_at)
 
     def _hear_online(self, lists: dict[str, Any]) -> None:
         """Nearby counts as online: a lock asleep answers when it is written to."""

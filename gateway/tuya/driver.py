@@ -10,9 +10,12 @@ from gateway.clock import Clock
 from gateway.domain.model import Addressing, CodeAddress, Operation, Refusal
 from gateway.errors import BadReportError, LockUnreachableError
 from gateway.ports import (
+    ClockSeen,
     Code,
     CodeReported,
     Confirmed,
+    Contended,
+    ListedCode,
     LockCapabilities,
     LockListener,
     LockLost,
@@ -24,7 +27,7 @@ from gateway.ports import (
     StatusReported,
     Unknown,
 )
-from gateway.tuya.codec import Report, Stage, from_base64, to_base64
+from gateway.tuya.codec import ListPacket, Report, Stage, from_base64, to_base64
 from gateway.tuya.connection import Connection
 from gateway.tuya.link import Ack, Refused
 from gateway.tuya.profiles import Profile, Signal
@@ -92,6 +95,35 @@ class _Waiting:
                 self.settle(Rejected(reason=reason))
 
 
+class _Pieces:
+    """The pieces of a list that was asked for, in whatever order they come."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, tuple[ListedCode, ...]] = {}
+        self._count: int | None = None
+        self.complete: asyncio.Future[tuple[ListedCode, ...] | None] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    def take(self, packet: ListPacket) -> None:
+        """Keep a piece; the last one in completes the list."""
+        if packet.count is None:
+            self._pieces[packet.number] = tuple(ListedCode(*entry) for entry in packet.slots)
+        else:
+            self._count = packet.count
+        if self._count is not None and set(self._pieces) == set(range(self._count)):
+            self._settle(tuple(code for _, piece in sorted(self._pieces.items()) for code in piece))
+
+    def on_ack(self, ack: "asyncio.Future[Ack]") -> None:
+        """A refusal, or the end of the connection, ends the waiting."""
+        if ack.exception() is not None or ack.result() is not None:
+            self._settle(None)
+
+    def _settle(self, codes: tuple[ListedCode, ...] | None) -> None:
+        if not self.complete.done():
+            self.complete.set_result(codes)
+
+
 class TuyaLock:
     """One lock over one connection."""
 
@@ -114,6 +146,7 @@ class TuyaLock:
         self._clock = clock
         self._listener = listener
         self._waiting: _Waiting | None = None
+        self._pieces: _Pieces | None = None
         self._online = True
         self._reachable: bool | None = None
         self._last_answer: float | None = None
@@ -127,6 +160,7 @@ class TuyaLock:
             pin_lengths=self._pin_lengths,
             can_modify=Operation.MODIFY in profile.dps,
             uses_message_id=profile.layout.message_id,
+            can_list=profile.list_dp is not None and profile.listing is not None,
             member_range=profile.member_range,
             sequence_range=profile.sequence_range,
             report_deadline=profile.deadline[0 if self.cid is None else 1],
@@ -167,6 +201,27 @@ class TuyaLock:
     async def delete(self, address: CodeAddress) -> Outcome:
         """See `LockDriver.delete`."""
         return await self._operate(Operation.DELETE, address, self._profile.layout.delete(address))
+
+    async def list_codes(self) -> tuple[ListedCode, ...] | None:
+        """See `LockDriver.list_codes`."""
+        profile = self._profile
+        if profile.list_dp is None or profile.listing is None:
+            return None
+        pieces = self._pieces = _Pieces()
+        try:
+            async with self._connection.turn:
+                request = {str(profile.list_dp): to_base64(profile.listing.request())}
+                try:
+                    ack = self._connection.control(self.cid, request)
+                except LockUnreachableError:
+                    return None
+                ack.add_done_callback(pieces.on_ack)
+                async with asyncio.timeout(self.capabilities.report_deadline):
+                    return await pieces.complete
+        except TimeoutError:
+            return None
+        finally:
+            self._pieces = None
 
     async def _operate(self, operation: Operation, address: CodeAddress, raw: bytes) -> Outcome:
         """Send once; the report decides, whether before or after the acknowledgement, or late."""
@@ -221,9 +276,16 @@ class TuyaLock:
             LockReached(lock=self.name) if reachable else LockLost(lock=self.name, why=why)
         )
 
-    def on_dps(self, dps: dict[int, Any]) -> None:
+    def on_contended(self, *, over: bool) -> None:
+        """See `Subscriber.on_contended`."""
+        self._listener(Contended(lock=self.name, peer=self._connection.endpoint.name, over=over))
+
+    def on_dps(self, dps: dict[int, Any], sent_at: int | None) -> None:
         """See `Subscriber.on_dps`."""
         self._last_answer = self._clock.monotonic()
+        if sent_at is not None:
+            skew = sent_at - self._clock.now().timestamp()
+            self._listener(ClockSeen(lock=self.name, skew=skew))
         if not self._online:
             self.on_online(online=True)
         for dp, value in dps.items():
@@ -232,6 +294,10 @@ class TuyaLock:
                 if operation is not None:
                     report = self._profile.layout.report(operation, from_base64(value))
                     self._on_report(operation, report)
+                elif dp == self._profile.list_dp and self._profile.listing is not None:
+                    packet = self._profile.listing.packet(from_base64(value))
+                    if self._pieces is not None:
+                        self._pieces.take(packet)
                 elif dp in self._profile.openings:
                     self._listener(Opened(lock=self.name, slot=_number(value)))
             except BadReportError as error:

@@ -29,7 +29,7 @@ from tinytuya.core.header import (
 )
 from tinytuya.core.message_helper import TuyaMessage, pack_message, parse_header, unpack_message
 
-from gateway.errors import BadFrameError
+from gateway.errors import BadFrameError, UndecipherableError
 
 __all__ = [
     "BROADCAST_34",
@@ -162,7 +162,7 @@ class Cipher:
                 body, use_base64=False, decode_text=False, verify_padding=True
             )
         except _CODEC_ERRORS:
-            raise BadFrameError("a frame does not decrypt: another key?") from None
+            raise UndecipherableError("a frame does not decrypt: another key?") from None
         return bytes(plain)
 
 

@@ -10,14 +10,24 @@ from typing import Any
 
 import structlog
 
-from gateway.errors import BadFrameError, LockUnreachableError, WrongKeyError
+from gateway.errors import (
+    BadFrameError,
+    LockUnreachableError,
+    UndecipherableError,
+    WrongKeyError,
+)
 from gateway.tuya import frames
 from gateway.tuya.frames import Cipher, Frame, FrameReader, Version
 from gateway.tuya.session import KeyExchange
 
+AUTO = "auto"  # the address of a peer that is found by its broadcasts
 CONNECT_SECONDS = 5.0
 SIGN_IN_SECONDS = 5.0
 _SILENT_BEATS = 3
+_UNREAD = 2  # frames under another key after which the key is blamed
+_WRONG_KEY = "wrong key? (it changes when a device is paired again)"
+_SILENCE = f"answers nothing: {_WRONG_KEY}"
+_UNREADABLE = f"sends what this key does not open: {_WRONG_KEY}"
 _READ_BYTES = 65536
 
 _log = structlog.get_logger()
@@ -25,7 +35,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """How to reach a peer. `address`: an IP address, a host name, or "auto"."""
+    """How to reach a peer. `address`: an IP address, a host name, or `AUTO`."""
 
     name: str
     device_id: str
@@ -34,6 +44,11 @@ class Endpoint:
     port: int
     version: Version
     heartbeat: float = 10.0  # seconds of silence after which the peer is kept awake
+
+    @property
+    def is_local(self) -> bool:
+        """Is it on this machine, where nothing moves?"""
+        return self.address.startswith("127.") or self.address in {"localhost", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +79,7 @@ class Link:
         self._acks: deque[asyncio.Future[Ack]] = deque()
 
     @classmethod
-    async def open(cls, endpoint: Endpoint, address: str) -> "Link":
+    async def open(cls, endpoint: Endpoint) -> "Link":
         """Connect and sign in.
 
         Raises:
@@ -73,7 +88,7 @@ class Link:
         """
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                reader, writer = await asyncio.open_connection(address, endpoint.port)
+                reader, writer = await asyncio.open_connection(endpoint.address, endpoint.port)
         except TimeoutError:
             raise LockUnreachableError(endpoint.name, "does not answer") from None
         except OSError as error:
@@ -91,15 +106,14 @@ class Link:
     async def _sign_in(self) -> None:
         exchange = KeyExchange(self._endpoint.version, self._endpoint.local_key.encode("latin-1"))
         self._write(frames.SESS_KEY_NEG_START, exchange.client_nonce)
-        silence = "silent at sign-in: wrong key? (it changes when a device is paired again)"
         try:
             async with asyncio.timeout(SIGN_IN_SECONDS):
                 answer = await self._answer_to_start()
             finish, key = exchange.answer(answer.payload)
         except (TimeoutError, BadFrameError):
-            raise WrongKeyError(self._endpoint.name, silence) from None
+            raise WrongKeyError(self._endpoint.name, f"silent at sign-in: {_WRONG_KEY}") from None
         except OSError:
-            raise WrongKeyError(self._endpoint.name, f"hung up at sign-in: {silence}") from None
+            raise WrongKeyError(self._endpoint.name, f"hung up at sign-in: {_WRONG_KEY}") from None
         self._write(frames.SESS_KEY_NEG_FINISH, finish)
         self._cipher = Cipher(self._endpoint.version, key)
 
@@ -146,14 +160,19 @@ class Link:
 
         Raises:
             LockUnreachableError: the connection has gone.
+            WrongKeyError: 3.3 has no sign-in: nothing of what came could be read, or nothing came.
         """
         loop = asyncio.get_running_loop()
         beat_at, beats = loop.time() + self._endpoint.heartbeat, 0
+        heard = understood = self._endpoint.version.negotiates
+        unread = 0
         while True:
             try:
                 async with asyncio.timeout_at(beat_at):
                     raw = await self._next_frame()
             except TimeoutError:
+                if beats >= _SILENT_BEATS and not heard:
+                    raise WrongKeyError(self._endpoint.name, _SILENCE) from None
                 if beats >= _SILENT_BEATS:
                     raise LockUnreachableError(self._endpoint.name, "has fallen silent") from None
                 device = self._endpoint.device_id
@@ -166,7 +185,13 @@ class Link:
                 ) from None
             beats = 0
             try:
-                self._take(self._cipher.decode(raw), hear)
+                frame = self._cipher.decode(raw)
+                heard, understood = True, understood or bool(frame.payload)
+                self._take(frame, hear)
+            except UndecipherableError:
+                unread += 1
+                if not understood and unread >= _UNREAD:
+                    raise WrongKeyError(self._endpoint.name, _UNREADABLE) from None
             except BadFrameError as error:
                 _log.debug("frame.dropped", peer=self._endpoint.name, reason=str(error))
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from gateway.clock import Clock
 from gateway.ports import LockListener
 from gateway.tuya.connection import Connection
-from gateway.tuya.discovery import locate
 from gateway.tuya.driver import TuyaLock
 from gateway.tuya.link import Endpoint
 from gateway.tuya.profiles import PROFILES, Overrides, adapted
@@ -39,13 +38,11 @@ class TuyaSite:
         jitter: random.Random,
         listener: LockListener,
     ) -> None:
-        self._connections = {
-            hub.name: Connection(hub, clock=clock, jitter=jitter, locate=locate) for hub in hubs
-        }
+        self._connections = {hub.name: Connection(hub, clock=clock, jitter=jitter) for hub in hubs}
         built = {}
         for entry in locks:
             if entry.endpoint is not None:
-                connection = Connection(entry.endpoint, clock=clock, jitter=jitter, locate=locate)
+                connection = Connection(entry.endpoint, clock=clock, jitter=jitter)
                 self._connections[f"lock {entry.name}"] = connection
             else:
                 connection = self._connections[entry.hub or ""]

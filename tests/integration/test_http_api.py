@@ -592,7 +592,8 @@ def test_locks_are_shown_with_what_is_known_of_them(tmp_path):
         street, apt_101, apt_102 = await house.until(lost, seconds=7200)
         assert set(street) == {
             *("name", "reachable", "since", "lastSeenAt", "reason", "battery", "alarm"),
-            *("codes", "waiting"),
+            *("door", "openedAt", "hijackedAt", "doorbellAt", "clockSkew"),
+            *("listedAt", "foreignCodes", "strayCodes", "codes", "waiting"),
         }
         assert (street["name"], street["reachable"], street["codes"]) == ("street", True, 1)
         assert (apt_101["reachable"], apt_101["codes"]) == (False, 1)

@@ -178,11 +178,11 @@ def test_booked_that_becomes_contract_changes_nothing_at_the_door(tmp_path):
         stay = house.book(house.flat_101, HOUR, 2 * DAY)
         await house.reconciled()
         await house.clock.sleep(10)
-        before = len(house.street.received), len(house.apt_101.received), await house.pin(stay)
+        before = house.street.writes, house.apt_101.writes, await house.pin(stay)
         house.stays.change(stay, type="contract")
         await house.reconciled()
         await house.clock.sleep(HOUR.total_seconds())
-        after = len(house.street.received), len(house.apt_101.received), await house.pin(stay)
+        after = house.street.writes, house.apt_101.writes, await house.pin(stay)
         assert before == after
 
     living(tmp_path, story)
