@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint format lock clean
+.PHONY: setup demo test seeds matrix lint format lock clean
 
 setup: $(READY)
 
@@ -19,6 +19,14 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Two thousand schedules of faults; `make test` runs the first two hundred.
+seeds: $(READY)
+	GATEWAY_SEEDS=2000 $(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_fault_schedules.py
+
+# What is known after a create, for every profile, way, version and fault: the table of docs/locks.md.
+matrix: $(READY)
+	$(BIN)/python -m tests.matrix
 
 lint: $(READY)
 	$(BIN)/ruff check .

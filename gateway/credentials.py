@@ -75,7 +75,7 @@ class _Queue:
     paused_until: float = 0.0
     woken_by_connection_at: float = float("-inf")
     list_at: float  # when the lock's own list is asked for next
-    listed_for: frozenset[int] = frozenset()  # codes of unknown slot for which it was asked
+    listed_for: frozenset[tuple[int, int]] = frozenset()  # lost codes for which it was asked
 
 
 class Credentials:
@@ -222,9 +222,7 @@ class Credentials:
         """Once a day: are our codes still on the lock?"""
         due = self._clock.monotonic() >= queue.list_at
         if due and queue.driver.capabilities.can_list:
-            state = await self._database.read(queue.ledger.state)
-            if state.placements:
-                await self._list(queue)
+            await self._list(queue)
 
     async def _list(self, queue: _Queue) -> None:
         queue.list_at = self._clock.monotonic() + _LISTS_APART

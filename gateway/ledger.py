@@ -24,7 +24,6 @@ from gateway.minting import Mint
 from gateway.ports import Code, LockCapabilities
 from gateway.store import credentials, placements
 from gateway.store.database import Row, Session
-from gateway.store.moments import from_text
 from gateway.store.secretbox import SecretBox
 from gateway.turn import Turn
 
@@ -169,7 +168,7 @@ class Ledger:
         if send.operation is not Operation.DELETE:
             pin = self._box.open(row["pin"], row=f"placement:{row['credential_id']}")
             moves = send.operation is Operation.MODIFY
-            code = Code(pin=pin, window=written if moves else _window(row))
+            code = Code(pin=pin, window=written if moves else placements.written_window(row))
         return Command(
             operation=send.operation,
             kind=send.kind,
@@ -229,11 +228,3 @@ class Ledger:
 
     def _message_id(self) -> int | None:
         return self._draw.randrange(1, 0xFFFF) if self._capabilities.uses_message_id else None
-
-
-def _window(row: Row) -> Window | None:
-    if row["written_from"] is None:
-        return None
-    return Window(
-        valid_from=from_text(row["written_from"]), valid_until=from_text(row["written_until"])
-    )

@@ -70,6 +70,7 @@ class Verdicts:
         """Record a report that came late; False where no code of ours explains it."""
         row = self._explained(await placements.live(turn.session, report.lock), report, turn)
         if row is None:
+            await self._foreign(turn, report)
             return False
         command = Command(
             operation=report.operation,
@@ -87,6 +88,11 @@ class Verdicts:
             case Rejected(reason=reason):
                 await self._rejected(turn, command, reason)
         return True
+
+    async def _foreign(self, turn: Turn, report: CodeReported) -> None:
+        added = report.operation is Operation.CREATE and isinstance(report.outcome, Confirmed)
+        if added and report.address.slot is not None:
+            await locks.note_foreign(turn.session, self._settings, report.address.slot)
 
     def _explained(self, rows: list[Row], report: CodeReported, turn: Turn) -> Row | None:
         """The code whose operation the report answers."""
@@ -270,6 +276,11 @@ class Verdicts:
         creates = command.operation is Operation.CREATE
         if creates and command.repeated and reason is Refusal.DUPLICATE:
             await self._confirmed(turn, command, command.address, "duplicate")
+            return
+        if creates and command.repeated and command.before is not None and not reason.blames_pin:
+            # The repetition failed; that says nothing of the create before it.
+            await placements.restore(turn.session, command.before)
+            await turn.fail(command.kind, command.credential_id, reason)
             return
         if command.operation is Operation.MODIFY and reason is Refusal.NOT_FOUND:
             await placements.removed(

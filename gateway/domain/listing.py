@@ -18,7 +18,8 @@ class Comparison:
         proven: the lock's list is known to show codes of ours; before that its silence says nothing.
         missing: placements that were confirmed, or are being deleted, and are not on the lock.
         absent: placements whose create was never carried out.
-        adopted: a placement whose slot was not known, and the slot it must have.
+        adopted: a placement whose slot was not known, and the slot it must have: the one that is
+            new, or, where the lock said that it has the PIN, the one that nothing else explains.
         foreign: the slots of codes that are not ours.
     """
 
@@ -47,9 +48,8 @@ def compare(
     unexplained = set(listed) - explained
     lost = [one for one in state.placements if is_lost(one, state)]
     new = unexplained - set(known_foreign or ())
-    adopted = None
-    if len(lost) == len(new) == 1 and known_foreign is not None:
-        adopted = lost[0].id, next(iter(new))
+    certain = known_foreign is not None or any(_settled(one) for one in lost)
+    adopted = (lost[0].id, next(iter(new))) if len(lost) == len(new) == 1 and certain else None
     absent = [
         one
         for one in lost
@@ -65,8 +65,17 @@ def compare(
         missing=tuple(one.id for one in gone) if proven else (),
         absent=tuple(one.id for one in absent) if proven and not new else (),
         adopted=adopted,
-        foreign=frozenset(unexplained - ({adopted[1]} if adopted else set())),
+        foreign=frozenset(_foreign(unexplained - new, new, adopted, certain=not lost)),
     )
+
+
+def _foreign(
+    known: set[int], new: set[int], adopted: tuple[int, int] | None, *, certain: bool
+) -> set[int]:
+    """A new slot is nobody's yet while a code of ours without a slot may be the one in it."""
+    if adopted is not None:
+        return known | (new - {adopted[1]})
+    return known | new if certain else known
 
 
 def _settled(placement: Placement) -> bool:
@@ -78,12 +87,15 @@ def _would_show(placement: Placement) -> bool:
     return placement.evidence in _ON_LOCK or placement.operation is Operation.DELETE
 
 
-def lost_codes(state: LockState, now: datetime) -> frozenset[int]:
-    """Placements whose slot nobody knows and that no late report will tell: a list may."""
+def lost_codes(state: LockState, now: datetime) -> frozenset[tuple[int, int]]:
+    """Codes whose slot nobody knows and no late report will tell, but a list may.
+
+    By placement and by how often it was created: after another create the list is worth a look.
+    """
     if state.addressing is not Addressing.SLOT:
         return frozenset()
     return frozenset(
-        one.id
+        (one.id, one.creates)
         for one in state.placements
         if is_lost(one, state) and not late_report_may_come(one, state, now)
     )

@@ -36,9 +36,10 @@ class StayStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorState:
-    """One credential as far as its status goes."""
+    """One credential as far as its status goes. `written`: its window on the lock, None: no limits."""
 
     window: Window
+    written: Window | None = None
     wanted: bool
     evidence: Evidence
     revoked: bool
@@ -50,6 +51,8 @@ class DoorState:
     def is_active(self, now: datetime) -> bool:
         """Does the PIN open this door now, by the lock's own word?"""
         if self.revoked or (self.taken_over and self.window.valid_until <= now):
+            return False
+        if self.written is not None and not self.written.holds(now):
             return False
         return self.window.valid_from <= now and self.evidence in _ON_LOCK
 

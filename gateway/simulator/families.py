@@ -42,6 +42,7 @@ class MethodLock(SimulatedLock):
         if reason is None and pin is None:
             reason = 0x04
         if reason is None and any(held.pin == pin for held in self.codes):
+            self.note_duplicate(same_number=any(held.member == member for held in self.codes))
             reason = 0x02
         if reason is None and len(self.codes) >= self.capacity:
             reason = 0x03
@@ -157,6 +158,7 @@ class TemporaryLock(SimulatedLock):
         if reason is None and pin is None:
             reason = 0x01
         if reason is None and any(held.pin == pin for held in self.codes):
+            self.note_duplicate(same_number=True)
             reason = 0x03
         if reason is None and len(self.codes) >= self.capacity:
             reason = 0x02
@@ -257,6 +259,7 @@ class ZigbeeLock(SimulatedLock):
         if reason is not None or len(raw) != self.length or pin is None:
             return reason or 0x00
         if any(held.sequence == sequence or held.pin == pin for held in self.codes):
+            self.note_duplicate(same_number=any(held.sequence == sequence for held in self.codes))
             return 0x02
         if len(self.codes) >= self.capacity:
             return 0x03

@@ -63,10 +63,21 @@ class Faults:
     refusals: list[int] = field(default_factory=list)  # reason bytes for the next commands
     hang_up_on_next: str | None = None  # "executed" or "not executed"
 
+    @property
+    def hide_reports(self) -> bool:
+        """Will the next report not be heard, not be understood, or come late?"""
+        return (
+            self.order in {Order.ACK_ONLY, Order.SILENT}
+            or self.report_delay > 0
+            or self.lose_next_report
+            or self.spoil_next_report is not None
+        )
+
 
 class SimulatedLock(ABC):
     """What all families share. Assert on `codes`, `received`, `creates` and `openings`.
 
+    `unheard_creates` counts those whose report nobody could hear or understand in time.
     A family names its data points in `dps`; `strict` False takes digits of the other writing and
     then never matches them; `two_stage` False leaves out the report that a create has begun.
     """
@@ -110,6 +121,8 @@ class SimulatedLock(ABC):
         self.codes: list[Held] = []
         self.received: list[tuple[int, bytes]] = []
         self.creates: Counter[bytes] = Counter()
+        self.duplicates: list[bool] = []
+        self.unheard_creates = 0
         self.openings: list[Opening] = []
         self.push: Callable[[Push], None] = lambda _push: None
         self._clock = clock
@@ -134,6 +147,10 @@ class SimulatedLock(ABC):
             self.creates[raw] += 1
         return self._execute(operation, raw)
 
+    def note_duplicate(self, *, same_number: bool) -> None:
+        """A create came for a PIN that the lock holds; under the same number of the sender?"""
+        self.duplicates.append(same_number)
+
     @abstractmethod
     def _execute(self, operation: str, raw: bytes) -> list[Push]:
         """Carry out an operation of the family: "create", "delete", "modify" or "list"."""
@@ -142,17 +159,32 @@ class SimulatedLock(ABC):
         """How the family reports an opening."""
         return None if self.opening_dp is None else Push(self.opening_dp, held.slot)
 
+    def opens(self, pin: str) -> bool:
+        """Would the door open?"""
+        return self._matching(pin) is not None
+
+    def _matching(self, pin: str) -> Held | None:
+        now = int(self.own_time.timestamp())
+        return next(
+            (
+                held
+                for held in self.codes
+                if held.pin
+                and held.pin == pin
+                and (held.start <= now < held.end or not self.keeps_to_windows)
+            ),
+            None,
+        )
+
     def try_pin(self, pin: str) -> bool:
         """Somebody types a PIN: does the door open? The lock reports an opening."""
-        now = int(self.own_time.timestamp())
-        for held in self.codes:
-            inside = held.start <= now < held.end or not self.keeps_to_windows
-            if held.pin and held.pin == pin and inside:
-                report = self._opening(held)
-                self.openings.append(Opening(self._clock.now(), held.slot))
-                if report is not None:
-                    self.push(report)
-                return True
+        held = self._matching(pin)
+        if held is not None:
+            report = self._opening(held)
+            self.openings.append(Opening(self._clock.now(), held.slot))
+            if report is not None:
+                self.push(report)
+            return True
         self.openings.append(Opening(self._clock.now(), None))
         if self.alarms_when_refusing and self.alarm_dp is not None:
             self.push(Push(self.alarm_dp, "wrong_password"))

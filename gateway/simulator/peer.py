@@ -250,6 +250,8 @@ class _Client:
         if hang_up == "not executed":
             self.hang_up()
             return
+        if dp == lock.dps["create"] and (hang_up is not None or lock.faults.hide_reports):
+            lock.unheard_creates += 1
         pushes = _reports(lock, dp, raw)
         if hang_up is not None:
             self.hang_up()

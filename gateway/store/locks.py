@@ -131,5 +131,15 @@ async def record_list(
     )
 
 
+async def note_foreign(session: Session, settings: LockSettings, slot: int) -> None:
+    """Somebody else was seen to add a code."""
+    last = await last_list(session, settings)
+    if last.foreign is not None:
+        await session.execute(
+            "UPDATE lock_status SET foreign_slots = ? WHERE lock = ?",
+            (json.dumps(sorted(last.foreign | {slot})), settings.name),
+        )
+
+
 def _hardware(settings: LockSettings) -> str:
     return f"{settings.device_id} {settings.node_id or ''}"

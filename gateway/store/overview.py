@@ -11,6 +11,7 @@ from gateway.domain.status import DoorState, PinStatus, StayStatus, pin_status, 
 from gateway.store.credentials import pin_of
 from gateway.store.database import Row, Session
 from gateway.store.moments import from_text, to_text
+from gateway.store.placements import written_window
 from gateway.store.reservations import LIVE
 from gateway.store.secretbox import SecretBox
 
@@ -227,7 +228,7 @@ async def _views(session: Session, rows: list[Row], now: datetime) -> list[StayV
     ids = [row["id"] for row in rows]
     marks = ", ".join("?" * len(ids))
     credentials = await session.all(
-        "SELECT c.*, p.evidence, p.reason AS refused, s.reachable,"
+        "SELECT c.*, p.evidence, p.reason AS refused, p.written_from, p.written_until, s.reachable,"
         " g.run_at AS gen_at, g.attempts AS gen_attempts, v.run_at AS rev_at,"
         " v.attempts AS rev_attempts FROM credentials c"
         " LEFT JOIN placements p ON p.id = (SELECT max(id) FROM placements"
@@ -250,6 +251,7 @@ def _credential(row: Row, now: datetime) -> CredentialView:
     )
     state = DoorState(
         window=window,
+        written=written_window(row),
         wanted=bool(row["wanted"]),
         evidence=Evidence(row["evidence"] or Evidence.PLANNED),
         revoked=row["revoked_at"] is not None,

@@ -108,7 +108,7 @@ def _placement(row: Row) -> Placement:
         credential_id=row["credential_id"],
         address=address_of(row),
         pin_hash=row["pin_hash"],
-        written=_window(row["written_from"], row["written_until"]),
+        written=written_window(row),
         evidence=Evidence(row["evidence"]),
         operation=None if row["operation"] is None else Operation(row["operation"]),
         operation_at=from_text_or_none(row["operation_at"]),
@@ -117,10 +117,13 @@ def _placement(row: Row) -> Placement:
     )
 
 
-def _window(start: str | None, end: str | None) -> Window | None:
-    if start is None or end is None:
+def written_window(row: Row) -> Window | None:
+    """The window as it was written to the lock; None: without limits."""
+    if row["written_from"] is None or row["written_until"] is None:
         return None
-    return Window(valid_from=from_text(start), valid_until=from_text(end))
+    return Window(
+        valid_from=from_text(row["written_from"]), valid_until=from_text(row["written_until"])
+    )
 
 
 def address_of(row: Row) -> CodeAddress:
