@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test seeds matrix lint format lock clean
+.PHONY: setup demo test seeds fuzz matrix lint format lock clean
 
 setup: $(READY)
 
@@ -23,6 +23,10 @@ test: $(READY)
 # Two thousand schedules of faults; `make test` runs the first two hundred.
 seeds: $(READY)
 	GATEWAY_SEEDS=2000 $(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_fault_schedules.py
+
+# A hundred thousand inputs for each decoder of frames, reports, lists and broadcasts.
+fuzz: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile fuzz tests/properties/test_tuya_decoders.py
 
 # What is known after a create, for every profile, way, version and fault: the table of docs/locks.md.
 matrix: $(READY)

@@ -14,6 +14,7 @@ from gateway.domain.model import (
     Operation as Operation,  # noqa: PLC0414 - part of this contract
     Refusal,
     Reservation,
+    WeeklyHours,
     Window,
 )
 from gateway.errors import MalformedReservationError
@@ -86,10 +87,14 @@ class LockCapabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """A PIN with its window, as it is to be written. `window` None: no limits (permanent)."""
+    """A PIN with its window, as it is to be written. `window` None: no limits (permanent).
+
+    `weekly`: the hours in the window at which it opens, where the family can hold them.
+    """
 
     pin: str = field(repr=False)
     window: Window | None
+    weekly: WeeklyHours | None = None
 
 
 @dataclass(frozen=True, slots=True)

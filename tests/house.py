@@ -45,16 +45,31 @@ class Notices:
 
 class House:
     """Two flats behind one street door: `street` (mk, direct), `apt-101` (ble) and `apt-102`
-    (zigbee) behind a hub. `on_lan`: whoever asks is taken for another machine of the LAN."""
+    (zigbee) behind a hub. `on_lan`: whoever asks is taken for another machine of the LAN.
+    `model_101`, `overrides_101`: how the ble lock differs from its family, and what the
+    configuration says of it."""
 
-    def __init__(self, folder, clock, *, pace=None, on_lan=False, **settings):
+    def __init__(
+        self,
+        folder,
+        clock,
+        *,
+        pace=None,
+        on_lan=False,
+        model_101=None,
+        overrides_101=None,
+        **settings,
+    ):
+        self.overrides_101 = {"deadline": 2.0} | (overrides_101 or {})
         self.pace = pace or Pace()
         self.is_local = (lambda _: False) if on_lan else is_local
         idle = 3 * self.pace.heartbeat
         self.clock = clock
         self.stays = SimulatedStays(random.Random(5))
         self.street = MkLock(name="street", device_id="street-device", clock=clock, capacity=200)
-        self.apt_101 = BleLock(name="apt-101", device_id="d101", node_id="cid-101", clock=clock)
+        self.apt_101 = BleLock(
+            name="apt-101", device_id="d101", node_id="cid-101", clock=clock, **(model_101 or {})
+        )
         self.apt_102 = ZigbeeLock(name="apt-102", device_id="d102", node_id="cid-102", clock=clock)
         self.door = SimulatedPeer(
             name="street",
@@ -138,7 +153,14 @@ class House:
                     version="3.3",
                     shared=True,
                 ),
-                lock("apt-101", "ble_temp", device_id="d101", node_id="cid-101", hub="hub"),
+                lock(
+                    "apt-101",
+                    "ble_temp",
+                    device_id="d101",
+                    node_id="cid-101",
+                    hub="hub",
+                    overrides=self.overrides_101,
+                ),
                 lock("apt-102", "zigbee_temp27", device_id="d102", node_id="cid-102", hub="hub"),
             ],
             "listings": [
@@ -280,7 +302,7 @@ class House:
 
 def _toml(value):
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {json.dumps(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
     return json.dumps(value)
 
 

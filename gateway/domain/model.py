@@ -144,6 +144,15 @@ class Window:
         return self.valid_from <= moment < self.valid_until
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeeklyHours:
+    """The hours of some days of the week, in the lock's own zone. `days`: 0 is Sunday, 6 Saturday."""
+
+    days: frozenset[int]
+    start: time
+    end: time
+
+
 class Evidence(StrEnum):
     """How far we know a code is on its lock."""
 

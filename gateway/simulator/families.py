@@ -2,14 +2,26 @@
 
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from gateway.simulator.lock import Held, Push, SimulatedLock
 
 
-def _times(block: bytes) -> tuple[int, int]:
-    """Start and end of a 17-byte validity block."""
-    start, end = struct.unpack(">II", block[:8])
-    return int(start), int(end)
+@dataclass(frozen=True, slots=True)
+class _Validity:
+    """A 17-byte validity block."""
+
+    start: int
+    end: int
+    weekly: bytes
+
+    @classmethod
+    def read(cls, block: bytes) -> "_Validity":
+        start, end = struct.unpack(">II", block[:8])
+        return cls(int(start), int(end), block[8:17])
+
+    def give(self, held: Held) -> None:
+        held.start, held.end, held.weekly = self.start, self.end, self.weekly
 
 
 class MethodLock(SimulatedLock):
@@ -36,7 +48,7 @@ class MethodLock(SimulatedLock):
         return b"\xff" * self.width
 
     def _create(self, raw: bytes) -> list[bytes]:
-        member, pin, (start, end), message_id = self._read(raw)
+        member, pin, validity, message_id = self._read(raw)
         started = self._report(raw, stage=0x00, slot=self._any, message_id=message_id)
         reason = self.refusal()
         if reason is None and pin is None:
@@ -52,18 +64,20 @@ class MethodLock(SimulatedLock):
             )
             return [started, failed] if self.two_stage else [failed]
         slot = self.free_slot()
-        self.codes.append(Held(pin=pin or "", slot=slot, start=start, end=end, member=member))
+        held = Held(pin=pin or "", slot=slot, start=0, end=0, member=member)
+        validity.give(held)
+        self.codes.append(held)
         done = self._report(raw, stage=0xFF, slot=slot.to_bytes(self.width), message_id=message_id)
         return [started, done] if self.two_stage else [done]
 
     def _modify(self, raw: bytes) -> bytes:
-        member, pin, (start, end), message_id = self._read(raw)
+        member, pin, validity, message_id = self._read(raw)
         number = raw[3 + self.width : 3 + 2 * self.width]
         slot = int.from_bytes(number)
         held = next((one for one in self.codes if (one.slot, one.member) == (slot, member)), None)
         if held is None or self.refusal() is not None:
             return self._report(raw, stage=0x00, slot=number, message_id=message_id, result=0x00)
-        held.start, held.end = start, end
+        validity.give(held)
         held.pin = pin or held.pin
         return self._report(raw, stage=0x00, slot=number, message_id=message_id, result=0xFF)
 
@@ -83,7 +97,7 @@ class MethodLock(SimulatedLock):
         self.codes = [held for held in self.codes if held not in gone]
         return request + (b"\xff" if gone else b"\x01")
 
-    def _read(self, raw: bytes) -> tuple[int, str | None, tuple[int, int], bytes]:
+    def _read(self, raw: bytes) -> tuple[int, str | None, _Validity, bytes]:
         window = 3 + 2 * self.width
         count = raw[window + 18]
         end = window + 19 + count
@@ -92,7 +106,7 @@ class MethodLock(SimulatedLock):
         return (
             int.from_bytes(raw[3 : 3 + self.width]),
             self.digits(raw[window + 19 : end]),
-            _times(raw[window : window + 17]),
+            _Validity.read(raw[window : window + 17]),
             raw[end:],
         )
 
@@ -104,14 +118,25 @@ class MethodLock(SimulatedLock):
 
 
 class MkLock(MethodLock):
-    """A Wi-Fi access controller: two-byte ids, a message id echoed, many slots."""
+    """A Wi-Fi access controller: two-byte ids, a message id echoed, many slots, a remote key."""
 
     profile = "mk_method"
+    dps: Mapping[str, int] = {**MethodLock.dps, "set key": 8, "use key": 9}
     width = 2
     message_id_bytes = 2
     first_slot = 1
-    opening_dp = 11
+    opening_dp: int = 11
     alarm_dp = 23
+
+    def _execute(self, operation: str, raw: bytes) -> list[Push]:
+        if operation not in {"set key", "use key"}:
+            return super()._execute(operation, raw)
+        member = raw[1:3]
+        if operation == "set key":
+            self.remote_keys[member] = raw[13:21]
+            return [Push(self.dps[operation], b"\x00" + member)]
+        right = self.remote_keys.get(member) == raw[3:11]
+        return [Push(self.dps[operation], (b"\x00" if right else b"\x02") + member)]
 
     def _opening(self, held: Held) -> Push:
         return Push(self.opening_dp, struct.pack(">H", held.slot))
@@ -153,7 +178,7 @@ class TemporaryLock(SimulatedLock):
                 return self._list(raw)
 
     def _create(self, raw: bytes) -> bytes:
-        pin, (start, end), message_id = self._read(raw)
+        pin, validity, message_id = self._read(raw)
         reason = self.refusal()
         if reason is None and pin is None:
             reason = 0x01
@@ -165,7 +190,9 @@ class TemporaryLock(SimulatedLock):
         if reason is not None:
             return b"\xff" * self.width + bytes([reason]) + message_id
         slot = self.free_slot()
-        self.codes.append(Held(pin=pin or "", slot=slot, start=start, end=end))
+        held = Held(pin=pin or "", slot=slot, start=0, end=0)
+        validity.give(held)
+        self.codes.append(held)
         return slot.to_bytes(self.width) + b"\x00" + message_id
 
     def _delete(self, raw: bytes) -> bytes:
@@ -178,19 +205,19 @@ class TemporaryLock(SimulatedLock):
 
     def _modify(self, raw: bytes) -> bytes:
         number = raw[: self.width]
-        pin, (start, end), message_id = self._read(raw[self.width :])
+        pin, validity, message_id = self._read(raw[self.width :])
         held = next((one for one in self.codes if one.slot == int.from_bytes(number)), None)
         if held is None or self.refusal() is not None:
             return number + (b"\x02" if held is None else b"\x01") + message_id
-        held.start, held.end = start, end
+        validity.give(held)
         held.pin = pin or ""  # a length of 0 erases, as in Tuya's SDK
         return number + b"\x00" + message_id
 
-    def _read(self, raw: bytes) -> tuple[str | None, tuple[int, int], bytes]:
+    def _read(self, raw: bytes) -> tuple[str | None, _Validity, bytes]:
         end = 20 + raw[19]
         if len(raw) != end + self.message_id_bytes:
             raise ValueError(f"a request of {len(raw)} bytes")
-        return self.digits(raw[20:end]), _times(raw[1:18]), raw[end:]
+        return self.digits(raw[20:end]), _Validity.read(raw[1:18]), raw[end:]
 
 
 class BleLock(TemporaryLock):
@@ -225,7 +252,7 @@ class MkTemporaryLock(TemporaryLock):
     width = 2
     message_id_bytes = 2
     first_slot = 1
-    opening_dp = 16
+    opening_dp: int = 16
     alarm_dp = 23
 
     def _opening(self, held: Held) -> Push:

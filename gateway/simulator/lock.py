@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from gateway.clock import Clock
 
 _ENTRIES_A_PACKET = 20
+_WEEKLY = 0x02
 
 
 class Order(StrEnum):
@@ -30,8 +31,19 @@ class Held:
     slot: int
     start: int
     end: int
+    weekly: bytes = b""  # the nine bytes after start and end, where they say anything
     member: int | None = None
     sequence: int | None = None
+
+    def holds(self, moment: datetime) -> bool:
+        """Is it inside its window, and inside its hours of the week? `moment` in the lock's zone."""
+        if not self.start <= int(moment.timestamp()) < self.end:
+            return False
+        if not self.weekly or self.weekly[0] != _WEEKLY:
+            return True
+        day = (moment.weekday() + 1) % 7  # bit 0 is Sunday
+        start, end = tuple(self.weekly[5:7]), tuple(self.weekly[7:9])
+        return bool(self.weekly[4] >> day & 1) and start <= (moment.hour, moment.minute) < end
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +128,11 @@ class SimulatedLock(ABC):
         self.list_is_silent_when_empty = True
         self.alarms_when_refusing = False
         self.skew = timedelta(0)
+        self.zone: tzinfo = UTC
         self.online = True
         self.faults = Faults()
         self.codes: list[Held] = []
+        self.remote_keys: dict[bytes, bytes] = {}  # by member
         self.received: list[tuple[int, bytes]] = []
         self.creates: Counter[bytes] = Counter()
         self.duplicates: list[bool] = []
@@ -164,14 +178,12 @@ class SimulatedLock(ABC):
         return self._matching(pin) is not None
 
     def _matching(self, pin: str) -> Held | None:
-        now = int(self.own_time.timestamp())
+        now = self.own_time.astimezone(self.zone)
         return next(
             (
                 held
                 for held in self.codes
-                if held.pin
-                and held.pin == pin
-                and (held.start <= now < held.end or not self.keeps_to_windows)
+                if held.pin and held.pin == pin and (held.holds(now) or not self.keeps_to_windows)
             ),
             None,
         )

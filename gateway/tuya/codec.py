@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from gateway.domain.model import CodeAddress, Operation, Refusal, Window
+from gateway.domain.model import CodeAddress, Operation, Refusal, WeeklyHours, Window
 from gateway.errors import BadReportError
 from gateway.ports import Code
 
@@ -16,6 +16,7 @@ _PASSWORD = 0x01  # method type
 _EVERYTHING = 0x00  # method type of "all of this member"
 _PERMANENT = bytes.fromhex("386CD30072BC9B7F00000000000000173B")
 _ALL_DAY = bytes(9)
+_WEEKLY = 0x02  # repeat mode
 
 
 class Digits(StrEnum):
@@ -75,11 +76,14 @@ def from_base64(text: object) -> bytes:
         raise BadReportError("a raw data point that is no base64") from None
 
 
-def validity(window: Window | None) -> bytes:
-    """The 17-byte validity block: one window without repetition; None: permanent (ends in 2030)."""
-    if window is None:
-        return _PERMANENT
-    return _span(window) + _ALL_DAY
+def validity(window: Window | None, weekly: WeeklyHours | None = None) -> bytes:
+    """The 17-byte validity block. `window` None: permanent (ends in 2030)."""
+    span = _PERMANENT[:8] if window is None else _span(window)
+    if weekly is not None:
+        days = sum(1 << day for day in weekly.days)
+        hours = (weekly.start.hour, weekly.start.minute, weekly.end.hour, weekly.end.minute)
+        return span + struct.pack(">BI4B", _WEEKLY, days, *hours)
+    return _PERMANENT if window is None else span + _ALL_DAY
 
 
 def _span(window: Window) -> bytes:
@@ -163,7 +167,7 @@ class MethodLayout(Layout):
             bytes([_PASSWORD, 0, 0])
             + self._id(address.member)
             + self._id(slot)
-            + validity(code.window)
+            + validity(code.window, code.weekly)
             + bytes([0, len(pin)])
             + pin
             + _message_id(address, carried=self.message_id)
@@ -267,7 +271,7 @@ class TemporaryLayout(Layout):
         pin = _digits(code.pin, self.digits)
         return (
             bytes([self.multi_use])
-            + validity(code.window)
+            + validity(code.window, code.weekly)
             + bytes([0, len(pin)])
             + pin
             + _message_id(address, carried=self.message_id)

@@ -1,25 +1,31 @@
 """The test vectors of the reference: bytes written out there, not computed here."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import pytest
 
-from gateway.domain.model import CodeAddress, Operation, Refusal, Window
+from gateway.clock import SystemClock
+from gateway.domain.model import CodeAddress, Operation, Refusal, WeeklyHours, Window
 from gateway.errors import BadReportError
 from gateway.ports import Code
+from gateway.simulator.families import MkLock
 from gateway.tuya.codec import (
     Digits,
+    ListLayout,
+    ListPacket,
     MethodLayout,
     SequenceLayout,
     Stage,
     TemporaryLayout,
     from_base64,
     to_base64,
+    validity,
 )
 
 WINDOW = Window(
     valid_from=datetime(2026, 1, 1, tzinfo=UTC), valid_until=datetime(2026, 1, 2, tzinfo=UTC)
 )
+OFFICE = WeeklyHours(days=frozenset(range(1, 6)), start=time(9), end=time(17, 30))
 CODE = Code(pin="483920", window=WINDOW)
 PERMANENT = Code(pin="483920", window=None)
 BLE = MethodLayout(id_width=1, message_id=False)
@@ -37,7 +43,14 @@ ZIGBEE27, ZIGBEE21 = SequenceLayout(gap=7), SequenceLayout(gap=1)
             TemporaryLayout(digits=Digits.ASCII).create(CodeAddress(), CODE),
             "AWlVuQBpVwqAAAAAAAAAAAAAAAY0ODM5MjA=",
         ),
+        (validity(WINDOW), "aVW5AGlXCoAAAAAAAAAAAAA="),
+        (validity(WINDOW, OFFICE), "aVW5AGlXCoACAAAAPgkAER4="),
         (TEMP.delete(CodeAddress(slot=0x28)), "KA=="),
+        (
+            TEMP.modify(CodeAddress(slot=0x28), Code(pin="", window=WINDOW)),
+            "KAFpVbkAaVcKgAAAAAAAAAAAAAAA",
+        ),
+        (ListLayout(asked=0x01).request(), "AQ=="),
         (BLE.create(CodeAddress(member=1), PERMANENT), "AQAAAf84bNMAcrybfwAAAAAAAAAXOwAGBAgDCQIA"),
         (BLE.delete(CodeAddress(member=1, slot=4)), "AQAAAQQB"),
         (BLE.delete(CodeAddress(member=1)), "AAAAAf8A"),
@@ -80,6 +93,7 @@ def test_requests_are_the_bytes_of_the_reference(raw, text):
             Stage.YES,
         ),
         (MK, Operation.DELETE, "AQAAAAQAagH/", CodeAddress(member=4, slot=0x6A), Stage.YES),
+        (ZIGBEE21, Operation.CREATE, "A+cAAQAAAQ==", CodeAddress(sequence=0x3E7), Stage.YES),
         (ZIGBEE27, Operation.CREATE, "A+cAAQAAAQ==", CodeAddress(sequence=0x3E7), Stage.YES),
     ],
 )
@@ -87,6 +101,37 @@ def test_reports_are_read_as_the_reference_has_them(layout, operation, text, add
     report = layout.report(operation, from_base64(text))
 
     assert (report.address, report.verdict) == (address, verdict)
+
+
+@pytest.mark.parametrize(
+    ("text", "packet"),
+    [
+        ("AAAEAQEBBQECAQ==", ListPacket(number=0, slots=((4, 1), (5, 2)))),
+        ("AQE=", ListPacket(number=1, count=1)),
+        ("AQA=", ListPacket(number=0, count=0)),
+    ],
+)
+def test_lists_are_read_as_the_reference_has_them(text, packet):
+    assert ListLayout(asked=0x01).packet(from_base64(text)) == packet
+
+
+def test_a_list_shows_only_the_kind_that_was_asked_for():
+    raw = bytes.fromhex("0000 0003FF01 01030101 04010101")
+
+    assert ListLayout(asked=0x01).packet(raw).slots == ((4, 1),)
+
+
+def test_the_remote_key_of_a_simulated_lock_answers_as_captured():
+    lock = MkLock(name="gate", device_id="gate", clock=SystemClock())
+    set_key = bytes.fromhex("01 0001 6955B900 69570A80 0000") + b"12345678"
+
+    (push,) = lock.execute(8, set_key)
+
+    assert to_base64(push.value) == "AAAB"
+
+
+def test_the_permanent_block_is_the_one_of_the_app():
+    assert validity(None) == bytes.fromhex("386CD300 72BC9B7F 00 00000000 0000 173B")
 
 
 @pytest.mark.parametrize(
