@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from gateway.canaries import Canaries
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.config.model import Hub, Lock, is_loopback
@@ -37,6 +38,7 @@ from gateway.tuya.site import LockEntry, TuyaSite
 from gateway.web.api import Api
 from gateway.web.app import Access, build_app
 from gateway.web.auth import load_secret
+from gateway.web.commissioning import CommissioningApi
 from gateway.web.listener import Listener, is_local
 from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
@@ -240,6 +242,16 @@ class Gateway:
         )
         self._run_wanted = asyncio.Event()
         self._guests_wanted = asyncio.Event()
+        canaries = Canaries(
+            database=database,
+            box=self.box,
+            site=self._site,
+            credentials=self._credentials,
+            mint=mint,
+            board=self._scheduler,
+            monotonic=clock.monotonic,
+            now=clock.now,
+        )
         api = Api(
             database=database,
             box=self.box,
@@ -254,7 +266,12 @@ class Gateway:
             is_local=is_local,
         )
         self.listener = Listener(
-            build_app(api, access=access, clock=clock),
+            build_app(
+                api,
+                CommissioningApi(canaries=canaries, credentials=self._credentials),
+                access=access,
+                clock=clock,
+            ),
             tls=_tls(config, paths, clock.now()),
             is_local=is_local,
         )

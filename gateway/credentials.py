@@ -21,6 +21,7 @@ from gateway.ports import (
     ClockSeen,
     CodeReported,
     Contended,
+    Exchange,
     JobBoard,
     LockDriver,
     LockEvent,
@@ -33,7 +34,7 @@ from gateway.ports import (
     Outcome,
     StatusReported,
 )
-from gateway.store import placements
+from gateway.store import audit, credentials, placements
 from gateway.store.database import Database, Session
 from gateway.store.secretbox import SecretBox
 from gateway.turn import Turn, pause_after
@@ -71,11 +72,13 @@ class _Queue:
     ledger: Ledger
     verdicts: Verdicts
     awake: asyncio.Event = field(default_factory=asyncio.Event)
+    recognised: bool = False  # is it known whether the hardware is the one of before?
     failures: int = 0
     paused_until: float = 0.0
     woken_by_connection_at: float = float("-inf")
     list_at: float  # when the lock's own list is asked for next
     listed_for: frozenset[tuple[int, int]] = frozenset()  # lost codes for which it was asked
+    exchanged_for: str = ""  # the credential of the lock's last exchange
 
 
 class Credentials:
@@ -146,6 +149,48 @@ class Credentials:
         """Let the queue of a credential's lock look again: <code>-<lock>."""
         self.wake(credential_id.partition("-")[2])
 
+    async def reach(self, lock: str) -> None:
+        """Return once the lock can take a command.
+
+        Raises:
+            LockUnreachableError, WrongKeyError: see `LockDriver.ready`.
+        """
+        await self._queues[lock].driver.ready()
+
+    async def retire(self, lock: str, *, actor: str) -> int | None:
+        """End what waits for hardware that is no longer in use; how many codes that were.
+
+        Of a lock that the configuration has, only what is on the hardware it replaced. None: there
+        never was a lock of that name.
+        """
+        queue = self._queues.get(lock)
+        now = self._now()
+
+        async def body(session: Session) -> tuple[int | None, list[str]]:
+            present = None if queue is None else queue.settings
+            if present is None and not await credentials.has_lock(session, lock):
+                return None, []
+            ended = await placements.retire(session, lock, present, now)
+            dropped = [] if present is not None else await credentials.abandon(session, lock, now)
+            await audit.append(
+                session,
+                at=now,
+                actor=actor,
+                event=events.LOCK_RETIRED,
+                detail=f"{len(ended)} codes on it are no longer followed",
+                lock=lock,
+            )
+            return len(ended), dropped
+
+        count, dropped = await self._database.transaction(body)
+        self._board.drop(dropped)
+        return count
+
+    def last_exchange(self, lock: str, credential_id: str) -> Exchange | None:
+        """How long the lock's last operation took, None if it was another credential's."""
+        queue = self._queues[lock]
+        return queue.driver.last_exchange if queue.exchanged_for == credential_id else None
+
     def wake_all(self) -> None:
         """Let every queue look again."""
         for queue in self._queues.values():
@@ -185,6 +230,8 @@ class Credentials:
 
     async def _drain(self, queue: _Queue) -> None:
         """Do the next right thing on the lock until there is none."""
+        if not queue.recognised:
+            await self._recognise(queue)
         while True:
             await self._list_lost(queue)
             send = await self._next(queue)
@@ -201,12 +248,25 @@ class Credentials:
             command = await self._begin(queue)
             if command is None:
                 continue
+            queue.exchanged_for = command.credential_id
             outcome = await self._perform(queue.driver, command)
             await self._record(queue, command, outcome)
             if isinstance(outcome, NotSent):
                 self._pause(queue)
                 return
             queue.failures = 0
+
+    async def _recognise(self, queue: _Queue) -> None:
+        """Codes on the hardware of before are no longer known; what is due is issued anew."""
+        count = await self._write(queue, queue.verdicts.recognised)
+        queue.recognised = True
+        if count:
+            name = queue.settings.name
+            detail = (
+                f"it is other hardware than before: {count} codes on the old one are unknown. Once"
+                f" nobody can use that any more: gateway locks retire {name}"
+            )
+            await self._notify(events.LOCK_REPLACED, name, detail)
 
     async def _list_lost(self, queue: _Queue) -> None:
         """Ask for the lock's list where codes of unknown slot may be found in it."""
@@ -335,7 +395,7 @@ class Credentials:
                 credential_id=told.credential_id,
                 detail=told.detail,
             )
-            if told.event in _FOR_PEOPLE:
+            if told.event in _FOR_PEOPLE and not told.trial:
                 await self._notify(told.event, told.credential_id, told.detail)
 
     async def _notify(self, event: str, subject: str, detail: str) -> None:

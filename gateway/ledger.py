@@ -18,7 +18,6 @@ from gateway.domain.plan import (
     Stuck,
     TakeOver,
 )
-from gateway.domain.policy import window_to_write
 from gateway.errors import NoPinLeftError, StoreError
 from gateway.minting import Mint
 from gateway.ports import Code, LockCapabilities
@@ -151,15 +150,14 @@ class Ledger:
     async def begin(self, turn: Turn, send: Send, state: LockState) -> Command:
         """Record the operation as sent. The caller commits before the first byte leaves."""
         credential = next(one for one in state.credentials if one.id == send.credential_id)
-        written = window_to_write(credential.window, self._settings.window_mode)
         if send.placement_id is None:
-            return await self._begin_new(turn, send, written)
+            return await self._begin_new(turn, send, credential.written)
         before = await self._row(turn, send.placement_id)
         await placements.start_operation(
             turn.session,
             send.placement_id,
             send.operation,
-            window=written if send.operation is Operation.MODIFY else None,
+            window=credential.written if send.operation is Operation.MODIFY else None,
             message_id=None if send.operation is Operation.DELETE else self._message_id(),
             now=turn.now,
         )
@@ -168,7 +166,8 @@ class Ledger:
         if send.operation is not Operation.DELETE:
             pin = self._box.open(row["pin"], row=f"placement:{row['credential_id']}")
             moves = send.operation is Operation.MODIFY
-            code = Code(pin=pin, window=written if moves else placements.written_window(row))
+            window = credential.written if moves else placements.written_window(row)
+            code = Code(pin=pin, window=window)
         return Command(
             operation=send.operation,
             kind=send.kind,

@@ -136,6 +136,18 @@ class NotSent:
 Outcome = Confirmed | Rejected | Unknown | NotSent
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """How long an operation took: seconds to the acknowledgement and to the lock's report.
+
+    None: it did not come in time.
+    """
+
+    operation: Operation
+    acknowledged: float | None
+    reported: float | None
+
+
 class LockDriver(Protocol):
     """One lock. Each operation sends its command at most once and never repeats it by itself.
 
@@ -158,6 +170,11 @@ class LockDriver(Protocol):
     @property
     def last_answer(self) -> float | None:
         """`Clock.monotonic()` of the last thing this lock itself said; None if nothing yet."""
+        ...
+
+    @property
+    def last_exchange(self) -> Exchange | None:
+        """How long the last operation took; None before the first."""
         ...
 
     async def ready(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from gateway.domain.jobs import Job, JobKind, gen_id, rev_id
+from gateway.domain.model import Origin
 from gateway.errors import StoreError
 from gateway.store import audit, credentials, jobs
 from gateway.store.database import Row, Session
@@ -21,11 +22,12 @@ def pause_after(attempts: int, jitter: random.Random) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Something that happened to a credential, for the log and for people."""
+    """Something that happened to a credential, for the log and, unless it is a trial, for people."""
 
     event: str
     credential_id: str
     detail: str
+    trial: bool = False
 
 
 @dataclass(slots=True)
@@ -49,7 +51,11 @@ class Turn:
 
     async def credential(self, credential_id: str) -> Row:
         """The row of a credential."""
-        row = await self.session.one("SELECT * FROM credentials WHERE id = ?", (credential_id,))
+        row = await self.session.one(
+            "SELECT c.*, r.origin FROM credentials c JOIN reservations r ON r.id = c.reservation_id"
+            " WHERE c.id = ?",
+            (credential_id,),
+        )
         if row is None:
             raise StoreError(f"credential {credential_id} has gone")
         return row
@@ -116,7 +122,8 @@ class Turn:
             credential_id=credential_id,
             lock=self.lock,
         )
-        self.told.append(Told(event, credential_id, detail))
+        trial = row["origin"] == Origin.CANARY
+        self.told.append(Told(event, credential_id, detail, trial))
 
     async def _put(self, job: Job) -> None:
         await jobs.put(self.session, [job])

@@ -66,6 +66,14 @@ class Verdicts:
                     await placements.restore(turn.session, command.before)
                 await turn.fail(command.kind, command.credential_id, why)
 
+    async def recognised(self, turn: Turn) -> int:
+        """At the first look: how many codes are on other hardware than the lock is by now."""
+        doubted = await placements.doubt_replaced(turn.session, self._settings)
+        for credential_id in doubted:
+            detail = "the lock was replaced: its code on the old one is unknown from now on"
+            await turn.tell(events.LOCK_REPLACED, credential_id, detail)
+        return len(doubted)
+
     async def reported(self, turn: Turn, report: CodeReported) -> bool:
         """Record a report that came late; False where no code of ours explains it."""
         row = self._explained(await placements.live(turn.session, report.lock), report, turn)

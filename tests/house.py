@@ -92,6 +92,8 @@ class House:
         self.flat_101 = self.stays.add_listing("Apto 101")
         self.flat_102 = self.stays.add_listing("Apto 102")
         self.settings = settings
+        self.changes = {}  # what differs in the configuration of a lock, by its name
+        self.without = set()  # locks that have left the configuration
         self.folder = folder
         self.notices = Notices()
         self.gateway = None
@@ -172,6 +174,13 @@ class House:
                 },
             ],
         }
+        values["locks"] = [
+            one | self.changes.get(one["name"], {})
+            for one in values["locks"]
+            if one["name"] not in self.without
+        ]
+        for listing in values["listings"]:
+            listing["locks"] = [one for one in listing["locks"] if one not in self.without]
         for section, changes in self.settings.items():
             whole = isinstance(changes, list)
             values[section] = changes if whole else values.get(section, {}) | changes

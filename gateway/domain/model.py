@@ -22,6 +22,13 @@ class ReservationType(StrEnum):
         return self in {ReservationType.BOOKED, ReservationType.CONTRACT}
 
 
+class Origin(StrEnum):
+    """Who asks for the PINs of a reservation."""
+
+    STAYS = "stays"
+    CANARY = "canary"  # a technician, to try a lock
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
     """One reservation as Stays shows it: dates and times are wall clock where the unit stands.

@@ -22,6 +22,7 @@ class Credential:
         settled_everywhere: every door of the stay that is due holds the stay's present PIN.
         follows: the credential of the same guest's stay just before, on this lock.
         issued_before: a lock has confirmed a code of it at least once.
+        canary: a technician's trial of the lock: written at once and to the letter.
         gen, rev: its jobs, None where done (or lost: nothing here depends on them but the pauses).
     """
 
@@ -36,6 +37,7 @@ class Credential:
     follows: str | None = None
     taken_over: bool = False
     issued_before: bool = False
+    canary: bool = False
     check_in_at: datetime
     check_out_at: datetime
     gen: Job | None = None
@@ -237,6 +239,8 @@ def _is_due(credential: Credential, state: LockState, now: datetime) -> bool:
     """Should the code be on the lock now?"""
     if not credential.wanted or credential.taken_over:
         return False
+    if credential.canary:
+        return now < credential.window.valid_until
     # A guest already inside by the stay before keeps that window until this one opens.
     ahead = timedelta(0) if credential.follows else state.program_ahead
     return credential.window.valid_from - ahead <= now < credential.window.valid_until

@@ -88,7 +88,15 @@ class SimulatedPeer:
         self._clients: list[_Client] = []
         self._tasks = asyncio.TaskGroup()
         for lock in self.locks:
-            lock.push = lambda push, lock=lock: self.push(lock, push)  # type: ignore[misc] # mypy cannot type a lambda's default
+            self._listen_to(lock)
+
+    def take(self, lock: SimulatedLock) -> None:
+        """Another lock is paired with it."""
+        self.locks = (*self.locks, lock)
+        self._listen_to(lock)
+
+    def _listen_to(self, lock: SimulatedLock) -> None:
+        lock.push = lambda push: self.push(lock, push)
 
     @asynccontextmanager
     async def serving(self, port: int = 0) -> AsyncIterator[Self]:

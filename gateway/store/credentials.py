@@ -17,13 +17,13 @@ _ON_LOCK = (
 
 
 async def planned(session: Session, since: datetime, now: datetime) -> list[Planned]:
-    """The credentials of stays that end at `since` or later, and those not finished."""
+    """The credentials of Stays' own stays that end at `since` or later, and those not finished."""
     rows = await session.all(
         f"SELECT c.*, {_ON_LOCK} AS on_lock,"
         " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || c.id) AS has_gen,"
         " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'rev-' || c.id) AS has_rev"
         " FROM credentials c JOIN reservations r ON r.id = c.reservation_id"
-        " WHERE r.check_out_at >= ? OR c.revoked_at IS NULL",
+        " WHERE r.origin = 'stays' AND (r.check_out_at >= ? OR c.revoked_at IS NULL)",
         (to_text(since),),
     )
     return [_planned(row, now) for row in rows]
@@ -139,6 +139,25 @@ async def finish(session: Session, credential_id: str, now: datetime) -> None:
         "UPDATE credentials SET revoked_at = ?, reason = NULL WHERE id = ? AND revoked_at IS NULL",
         (to_text(now), credential_id),
     )
+
+
+async def has_lock(session: Session, lock: str) -> bool:
+    """Was there ever a credential for a lock of that name?"""
+    return await session.one("SELECT 1 FROM credentials WHERE lock = ?", (lock,)) is not None
+
+
+async def abandon(session: Session, lock: str, now: datetime) -> list[str]:
+    """A lock has gone for good: nothing of its credentials is to come; their jobs, removed."""
+    rows = await session.all(
+        "DELETE FROM jobs WHERE credential_id IN (SELECT id FROM credentials WHERE lock = ?)"
+        " RETURNING id",
+        (lock,),
+    )
+    await session.execute(
+        "UPDATE credentials SET revoked_at = ?, reason = NULL WHERE lock = ? AND revoked_at IS NULL",
+        (to_text(now), lock),
+    )
+    return [row["id"] for row in rows]
 
 
 async def hand_over(session: Session, credential_id: str, successor_id: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -85,9 +85,10 @@ class DoorPin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockView:
-    """One lock as far as it is known."""
+    """One lock as far as it is known. `configured` False: it has gone, and codes may be on it."""
 
     name: str
+    configured: bool
     reachable: bool | None
     since: str | None
     last_seen_at: str | None
@@ -176,7 +177,7 @@ async def stays(
     now: datetime,
 ) -> tuple[list[StayView], int]:
     """A page of the reservations that meet [start, end), by arrival, and how many there are."""
-    where = ["1"]
+    where = ["origin <> 'canary'"]
     if status is not None:
         where.append(_STATUS[status].replace(":now", f"'{to_text(now)}'"))
     parameters = []
@@ -323,7 +324,7 @@ async def pins(session: Session, box: SecretBox, reservation_id: str) -> list[Do
 
 
 async def locks(session: Session, names: tuple[str, ...], now: datetime) -> list[LockView]:
-    """The locks of these names, in their order."""
+    """The configured locks in the order of these names, then those that have gone with codes on them."""
     status = {row["lock"]: row for row in await session.all("SELECT * FROM lock_status")}
     codes = await session.all(
         f"SELECT lock, count(*) AS n FROM placements WHERE evidence IN {LIVE} GROUP BY lock"
@@ -335,9 +336,11 @@ async def locks(session: Session, names: tuple[str, ...], now: datetime) -> list
     )
     on_lock = {row["lock"]: row["n"] for row in codes}
     queued = {row["lock"]: row["n"] for row in waiting}
-    return [
-        _lock(name, status.get(name), on_lock.get(name, 0), queued.get(name, 0)) for name in names
+    views = [
+        _lock(name, status.get(name), on_lock.get(name, 0), queued.get(name, 0))
+        for name in (*names, *sorted(on_lock.keys() - set(names)))
     ]
+    return [replace(view, configured=view.name in names) for view in views]
 
 
 def _lock(name: str, row: Row | None, codes: int, waiting: int) -> LockView:
@@ -345,6 +348,7 @@ def _lock(name: str, row: Row | None, codes: int, waiting: int) -> LockView:
     reachable, foreign = known.get("reachable"), known.get("foreign_slots")
     return LockView(
         name=name,
+        configured=True,
         reachable=None if reachable is None else bool(reachable),
         since=known.get("since"),
         last_seen_at=known.get("last_seen_at"),

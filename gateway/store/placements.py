@@ -11,6 +11,7 @@ from gateway.domain.model import (
     Evidence,
     LockSettings,
     Operation,
+    Origin,
     Window,
 )
 from gateway.domain.plan import Credential, LockState, Placement
@@ -21,6 +22,8 @@ from gateway.store.jobs import job_of
 from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
 from gateway.store.reservations import LIVE
 from gateway.store.secretbox import SecretBox
+
+REPLACED = "lock_replaced"  # the reason of a code on hardware that another has taken the place of
 
 
 async def lock_state(
@@ -34,7 +37,7 @@ async def lock_state(
 ) -> LockState:
     """All that the plan of one lock needs. Codes on a device that was replaced are left out."""
     rows = await session.all(
-        "SELECT c.*, r.check_in_at, r.check_out_at FROM credentials c"
+        "SELECT c.*, r.origin, r.check_in_at, r.check_out_at FROM credentials c"
         " JOIN reservations r ON r.id = c.reservation_id"
         " WHERE c.lock = ? AND c.revoked_at IS NULL",
         (settings.name,),
@@ -83,11 +86,12 @@ def _credential(
 ) -> Credential:
     window = window_of(row)
     waits = row["reservation_id"] in unsettled
+    canary = row["origin"] == Origin.CANARY
     return Credential(
         id=row["id"],
         reservation_id=row["reservation_id"],
         window=window,
-        written=window_to_write(window, settings.window_mode),
+        written=window if canary else window_to_write(window, settings.window_mode),
         wanted=bool(row["wanted"]),
         lingers=row["withdrawn_because"] == "moved" and waits,
         settled_everywhere=not waits,
@@ -95,6 +99,7 @@ def _credential(
         follows=row["follows"],
         taken_over=row["taken_over_by"] is not None,
         issued_before=row["confirmed_at"] is not None,
+        canary=canary,
         check_in_at=from_text(row["check_in_at"]),
         check_out_at=from_text(row["check_out_at"]),
         gen=jobs.get(f"gen-{row['id']}"),
@@ -329,6 +334,35 @@ async def doubt_unanswered(session: Session) -> int:
         "UPDATE placements SET evidence = 'unknown', reason = 'the gateway stopped before the answer'"
         " WHERE evidence = 'sent'"
     )
+
+
+async def doubt_replaced(session: Session, settings: LockSettings) -> list[str]:
+    """Codes that are on other hardware than the lock is by now become `unknown`; their credentials."""
+    rows = await session.all(
+        "UPDATE placements SET evidence = 'unknown', operation = NULL, operation_at = NULL,"
+        f" reason = '{REPLACED}' WHERE lock = ? AND evidence IN {LIVE} AND reason IS NOT '{REPLACED}'"
+        " AND (device_id <> ? OR node_id IS NOT ?) RETURNING credential_id",
+        (settings.name, settings.device_id, settings.node_id),
+    )
+    return [row["credential_id"] for row in rows]
+
+
+async def retire(
+    session: Session, lock: str, present: LockSettings | None, now: datetime
+) -> list[str]:
+    """The codes on hardware that is no longer in use are gone with it; their credentials.
+
+    `present`: the hardware that bears the lock's name now, None where no lock does.
+    """
+    device, node = (None, None) if present is None else (present.device_id, present.node_id)
+    rows = await session.all(
+        "UPDATE placements SET evidence = 'revoked', operation = NULL, operation_at = NULL,"
+        " revoked_at = ?, known_from = 'retired', reason = NULL"
+        f" WHERE lock = ? AND evidence IN {LIVE} AND (device_id IS NOT ? OR node_id IS NOT ?)"
+        " RETURNING credential_id",
+        (to_text(now), lock, device, node),
+    )
+    return [row["credential_id"] for row in rows]
 
 
 async def numbers_seen(session: Session, lock: str, since: datetime) -> tuple[set[int], set[int]]:

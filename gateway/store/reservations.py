@@ -39,10 +39,10 @@ _SELECT = (
 
 
 async def current(session: Session, since: datetime) -> dict[str, StoredReservation]:
-    """Those that end at `since` or later, or have a credential that is not finished, by id."""
+    """Stays' own that end at `since` or later, or have a credential that is not finished, by id."""
     rows = await session.all(
-        f"{_SELECT} WHERE r.check_out_at >= ? OR EXISTS (SELECT 1 FROM credentials c"
-        " WHERE c.reservation_id = r.id AND c.revoked_at IS NULL)",
+        f"{_SELECT} WHERE r.origin = 'stays' AND (r.check_out_at >= ? OR EXISTS (SELECT 1"
+        " FROM credentials c WHERE c.reservation_id = r.id AND c.revoked_at IS NULL))",
         (to_text(since),),
     )
     return {row["id"]: _stored(row) for row in rows}

@@ -15,6 +15,7 @@ from gateway.ports import (
     CodeReported,
     Confirmed,
     Contended,
+    Exchange,
     ListedCode,
     LockCapabilities,
     LockListener,
@@ -42,13 +43,20 @@ _log = structlog.get_logger()
 
 
 class _Waiting:
-    """An operation in flight: which reports are its own, and the one that decided it."""
+    """An operation in flight: which reports are its own, and the one that decided it.
+
+    `sent_at`, `acknowledged_at`, `reported_at`: the loop's time, None while it has not come.
+    """
 
     def __init__(self, operation: Operation, address: CodeAddress, profile: Profile) -> None:
         self.operation = operation
         self._address = address
         self._profile = profile
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.outcome: asyncio.Future[Outcome] = self._loop.create_future()
+        self.sent_at = self._loop.time()
+        self.acknowledged_at: float | None = None
+        self.reported_at: float | None = None
 
     def owns(self, operation: Operation, report: Report) -> bool:
         """Is it a report on this operation?"""
@@ -72,6 +80,7 @@ class _Waiting:
         if ack.exception() is not None:
             self.settle(answer)
             return
+        self.acknowledged_at = self._loop.time()
         refused = ack.result()
         if refused is not None:
             self.settle(Rejected(reason=_reason_of(refused)))
@@ -81,8 +90,22 @@ class _Waiting:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
+    def exchange(self) -> Exchange:
+        """How long it took, as far as it has come."""
+
+        def after(moment: float | None) -> float | None:
+            return None if moment is None else moment - self.sent_at
+
+        return Exchange(
+            operation=self.operation,
+            acknowledged=after(self.acknowledged_at),
+            reported=after(self.reported_at),
+        )
+
     def decide(self, report: Report) -> None:
         """Let a report of its own decide it; progress decides nothing."""
+        if report.verdict is not Stage.UNDER_WAY:
+            self.reported_at = self._loop.time()
         match report.verdict:
             case Stage.UNDER_WAY:
                 pass
@@ -150,6 +173,7 @@ class TuyaLock:
         self._online = True
         self._reachable: bool | None = None
         self._last_answer: float | None = None
+        self._last_exchange: Exchange | None = None
 
     @property
     def capabilities(self) -> LockCapabilities:
@@ -176,6 +200,11 @@ class TuyaLock:
     def last_answer(self) -> float | None:
         """See `LockDriver.last_answer`."""
         return self._last_answer
+
+    @property
+    def last_exchange(self) -> Exchange | None:
+        """See `LockDriver.last_exchange`."""
+        return self._last_exchange
 
     async def ready(self) -> None:
         """See `LockDriver.ready`."""
@@ -230,7 +259,8 @@ class TuyaLock:
         try:
             async with self._connection.turn:
                 self._waiting = waiting
-                deadline = loop.time() + self.capabilities.report_deadline
+                waiting.sent_at = loop.time()
+                deadline = waiting.sent_at + self.capabilities.report_deadline
                 dp = str(self._profile.dps[operation])
                 try:
                     ack = self._connection.control(self.cid, {dp: to_base64(raw)})
@@ -249,6 +279,7 @@ class TuyaLock:
             return Unknown(why="the lock did not report in time")
         finally:
             self._waiting = None
+            self._last_exchange = waiting.exchange()
 
     # --- what the connection hears -------------------------------------------------------------
 

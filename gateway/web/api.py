@@ -1,7 +1,6 @@
 """The routes: JSON in camelCase, times RFC 3339 in UTC."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -17,6 +16,7 @@ from gateway.store.database import Database, Session
 from gateway.store.moments import to_text, to_text_or_none
 from gateway.store.overview import AuditView, DoorPin, LockView, Run, StayView
 from gateway.store.secretbox import SecretBox
+from gateway.web.answers import answer, body_of, data
 from gateway.web.auth import ACTOR, SAFE_CHANNEL
 
 _MOST_PAGES = 100_000
@@ -69,14 +69,14 @@ class Api:
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """The process answers."""
-        return _json({"status": "ok"})
+        return answer({"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
         """The gateway does its work."""
         problems = self._daemon.problems()
         if problems:
-            return _json({"status": "not_ready", "problems": list(problems)}, status=503)
-        return _json({"status": "ready"})
+            return answer({"status": "not_ready", "problems": list(problems)}, status=503)
+        return answer({"status": "ready"})
 
     # --- reconciliation ------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class Api:
 
         last, running = await self._database.read(body)
         current = "pending" if running else "never_run" if last is None else last.status
-        return _data(
+        return data(
             {
                 "lastRun": None if last is None else _run(last),
                 "nextRun": to_text_or_none(self._daemon.next_run()),
@@ -100,18 +100,18 @@ class Api:
     async def run(self, _request: web.Request) -> web.Response:
         """Begin a run."""
         await self._daemon.request_run()
-        return _json({"data": {"status": "pending"}}, status=202)
+        return answer({"data": {"status": "pending"}}, status=202)
 
     async def runs(self, request: web.Request) -> web.Response:
         """The log, newest first."""
         page = _page(request)
         rows, total = await self._database.read(lambda session: overview.runs(session, page))
-        return _json({"data": [_run(row) for row in rows], "page": page, "total": total})
+        return answer({"data": [_run(row) for row in rows], "page": page, "total": total})
 
     async def held(self, _request: web.Request) -> web.Response:
         """What the brake holds."""
         rows = await self._database.read(overview.held)
-        return _data(
+        return data(
             {
                 "held": [
                     {
@@ -129,12 +129,12 @@ class Api:
 
     async def decide_held(self, request: web.Request) -> web.Response:
         """Confirm or reject what the brake holds."""
-        body = await _body(request)
+        body = await body_of(request)
         action = body.get("action")
         if action not in {"confirm", "reject"}:
             raise web.HTTPBadRequest(text='action is "confirm" or "reject"')
         count = await self._daemon.decide_held(confirm=action == "confirm", actor=request[ACTOR])
-        return _data({"decided": count})
+        return data({"decided": count})
 
     # --- reservations --------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class Api:
                 session, status=status, start=start, end=end, page=page, now=now
             )
         )
-        return _json({"data": [_stay(row) for row in rows], "page": page, "total": total})
+        return answer({"data": [_stay(row) for row in rows], "page": page, "total": total})
 
     async def reservation(self, request: web.Request) -> web.Response:
         """One stay with its story."""
@@ -167,7 +167,7 @@ class Api:
             {"at": row.at, "actor": row.actor, "event": row.event, "detail": row.detail}
             for row in story
         ]
-        return _data({**_stay(view), "audit": audit_rows})
+        return data({**_stay(view), "audit": audit_rows})
 
     async def pin(self, request: web.Request) -> web.Response:
         """The PIN of a stay, masked unless `reveal=true`."""
@@ -187,7 +187,7 @@ class Api:
             if not request[SAFE_CHANNEL]:
                 return _insecure()
             await self._audit_reveal(found, request[ACTOR])
-        return _data(_pin(doors, reveal=reveal == "true"))
+        return data(_pin(doors, reveal=reveal == "true"))
 
     async def _audit_reveal(self, reservation_id: str, actor: str) -> None:
         async def body(session: Session) -> None:
@@ -221,36 +221,26 @@ class Api:
 
     async def locks(self, _request: web.Request) -> web.Response:
         """All locks."""
-        return _data([_lock(row) for row in await self._locks(self._lock_names)])
+        return data([_lock(row) for row in await self._locks()])
 
     async def lock(self, request: web.Request) -> web.Response:
         """One lock."""
         name = request.match_info["name"]
-        if name not in self._lock_names:
-            raise web.HTTPNotFound(text="there is no such lock")
-        (row,) = await self._locks((name,))
-        return _data(_lock(row))
+        for row in await self._locks():
+            if row.name == name:
+                return data(_lock(row))
+        raise web.HTTPNotFound(text="there is no such lock")
 
-    async def _locks(self, names: tuple[str, ...]) -> list[LockView]:
-        now = self._clock.now()
+    async def _locks(self) -> list[LockView]:
+        names, now = self._lock_names, self._clock.now()
         return await self._database.read(lambda session: overview.locks(session, names, now))
-
-
-def _json(body: Mapping[str, Any], status: int = 200) -> web.Response:
-    return web.Response(
-        text=json.dumps(body, ensure_ascii=False), status=status, content_type="application/json"
-    )
-
-
-def _data(value: Any) -> web.Response:
-    return _json({"data": value})
 
 
 def _insecure() -> web.Response:
     body = {
         "error": {"code": "insecure_channel", "message": "revealing a PIN needs TLS: use https"}
     }
-    return _json(body, status=403)
+    return answer(body, status=403)
 
 
 def _page(request: web.Request) -> int:
@@ -268,16 +258,6 @@ def _status(text: str | None) -> StayStatus | None:
     except ValueError:
         known = ", ".join(StayStatus)
         raise web.HTTPBadRequest(text=f"status is one of {known}") from None
-
-
-async def _body(request: web.Request) -> Mapping[str, Any]:
-    try:
-        body = json.loads(await request.text())
-    except (ValueError, RecursionError):
-        raise web.HTTPBadRequest(text="the body is no JSON") from None
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(text="the body is no JSON object")
-    return body
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -349,6 +329,7 @@ def _masked(pin: str) -> str:
 def _lock(view: LockView) -> dict[str, Any]:
     return {
         "name": view.name,
+        "configured": view.configured,
         "reachable": view.reachable,
         "since": view.since,
         "lastSeenAt": view.last_seen_at,

@@ -1,0 +1,148 @@
+"""Locks that are replaced, that leave the configuration, and that are retired."""
+
+import itertools
+from datetime import timedelta
+
+from gateway.domain import events
+from gateway.simulator.families import BleLock
+from gateway.store import jobs
+from tests.house import START, UNHURRIED, a_house
+from tests.virtual_time import run_virtual
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def over_starts(folder, *acts):
+    """`acts` alternate: a story beside a gateway, what happens without one, the next story …"""
+    failures = []
+
+    async def main(clock):
+        async with a_house(folder, clock, pace=UNHURRIED) as house:
+            for story, between in itertools.zip_longest(acts[::2], acts[1::2]):
+                async with house.running():
+                    await house.until(house.status)
+                    try:
+                        await story(house)
+                    except AssertionError as failure:
+                        failures.append(failure)
+                        return
+                if between is not None:
+                    between(house)
+
+    run_virtual(main, start=START)
+    for failure in failures:
+        raise failure
+
+
+async def arrived(house, flat, length=2 * DAY):
+    await house.first_run()
+    house.guest = house.book(flat, HOUR, length)
+    await house.reconciled()
+    await house.pin_status(house.guest, "active")
+    house.guest_pin = await house.pin(house.guest)
+
+
+def replaced(house):
+    """Another lock hangs where apt-101 was; the configuration knows its ids."""
+    house.old = house.apt_101
+    house.apt_101 = BleLock(
+        name="apt-101", device_id="d101-new", node_id="cid-new", clock=house.clock
+    )
+    house.apt_101.app_adds("918273", slot=40)  # somebody else's, in the old code's slot
+    house.hub.take(house.apt_101)
+    house.changes["apt-101"] = {"device_id": "d101-new", "node_id": "cid-new"}
+
+
+def gone(house):
+    """The lock of 101 is no longer in the configuration."""
+    house.without.add("apt-101")
+
+
+async def pending(house):
+    rows = await house.gateway._database.read(jobs.all_jobs)
+    return [row.id for row in rows if row.id.endswith("apt-101")]
+
+
+def test_a_guest_gets_in_at_a_lock_that_was_replaced(tmp_path):
+    async def before(house):
+        await arrived(house, house.flat_101)
+
+    async def after(house):
+        await house.until(lambda: house.apt_101.opens(house.guest_pin))
+        assert house.old.opens(house.guest_pin)  # nobody can reach it any more
+        assert house.apt_101.opens("918273")
+        await house.pin_status(house.guest, "active")
+        assert house.notices.events().count(events.LOCK_REPLACED) == 1
+        house.stays.change(house.guest, type="canceled")
+        await house.reconciled()
+        await house.until(lambda: not house.apt_101.opens(house.guest_pin))
+        assert house.apt_101.opens("918273")
+        code, body = await house.api("POST", "/api/admin/locks/apt-101/retire")
+        assert (code, body["data"]) == (200, {"ended": 1})
+        code, body = await house.api("POST", "/api/admin/locks/apt-101/retire")
+        assert body["data"] == {"ended": 0}
+        await house.pin_status(house.guest, "revoked")
+
+    over_starts(tmp_path, before, replaced, after)
+
+
+def test_a_replaced_lock_is_told_of_once_over_many_starts(tmp_path):
+    async def before(house):
+        await arrived(house, house.flat_101)
+
+    async def after(house):
+        await house.pin_status(house.guest, "active")
+        assert house.notices.events().count(events.LOCK_REPLACED) == 1
+
+    over_starts(tmp_path, before, replaced, after, lambda _house: None, after)
+
+
+def test_a_lock_that_leaves_the_configuration_keeps_its_revocation_until_it_is_retired(tmp_path):
+    async def before(house):
+        await arrived(house, house.flat_101)
+
+    async def after(house):
+        await house.reconciled()
+        await house.clock.sleep(2 * 3600)
+        assert (await pending(house)) != []
+        shown = (await house.api("GET", "/api/admin/locks"))[1]["data"]
+        (lost,) = [lock for lock in shown if lock["name"] == "apt-101"]
+        assert (lost["configured"], lost["codes"]) == (False, 1)
+        await house.pin_status(house.guest, "at_risk")
+        code, body = await house.api("POST", "/api/admin/locks/apt-101/retire")
+        assert (code, body["data"]) == (200, {"ended": 1})
+        assert await pending(house) == []
+        shown = (await house.api("GET", "/api/admin/locks"))[1]["data"]
+        assert "apt-101" not in {lock["name"] for lock in shown}
+        await house.pin_status(house.guest, "active")  # the street door
+
+    over_starts(tmp_path, before, gone, after)
+
+
+def test_a_lock_that_comes_back_into_the_configuration_is_cleared(tmp_path):
+    async def before(house):
+        await arrived(house, house.flat_101)
+        house.stays.change(house.guest, type="canceled")
+
+    async def meanwhile(house):
+        await house.reconciled()
+        assert house.apt_101.holds(house.guest_pin)
+        assert not house.street.holds(house.guest_pin)
+
+    async def after(house):
+        await house.until(lambda: house.apt_101.codes == [])
+        await house.pin_status(house.guest, "revoked")
+
+    over_starts(tmp_path, before, gone, meanwhile, lambda house: house.without.clear(), after)
+
+
+def test_a_name_that_was_never_a_locks_ends_nothing(tmp_path):
+    async def before(house):
+        await arrived(house, house.flat_101)
+
+    async def after(house):
+        code, body = await house.api("POST", "/api/admin/locks/nowhere/retire")
+        assert (code, body["error"]["code"]) == (404, "not_found")
+        await house.pin_status(house.guest, "active")
+
+    over_starts(tmp_path, before, lambda _house: None, after)
