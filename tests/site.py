@@ -28,7 +28,7 @@ class Wired:
     async def until(self, happened):
         """Wait until something holds."""
         while not happened():  # noqa: ASYNC110 - the simulated lock has no event for everything
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)
 
     async def event(self, kind):
         """The next event of a kind; events are waited for, not slept for."""
@@ -37,7 +37,7 @@ class Wired:
                 if isinstance(event, kind):
                     self.events.remove(event)
                     return event
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)
 
 
 def a_peer(profile, version, *, hub, clock, key=KEY):

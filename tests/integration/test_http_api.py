@@ -593,7 +593,7 @@ def test_locks_are_shown_with_what_is_known_of_them(tmp_path):
         assert set(street) == {
             *("name", "reachable", "since", "lastSeenAt", "reason", "battery", "alarm"),
             *("door", "openedAt", "hijackedAt", "doorbellAt", "clockSkew"),
-            *("listedAt", "foreignCodes", "strayCodes", "codes", "waiting"),
+            *("listedAt", "foreignCodes", "strayCodes", "codes", "waiting", "configured"),
         }
         assert (street["name"], street["reachable"], street["codes"]) == ("street", True, 1)
         assert (apt_101["reachable"], apt_101["codes"]) == (False, 1)
