@@ -8,6 +8,7 @@ Real sockets and real SQLite work: time stands still while a socket is readable 
 """
 
 import asyncio
+import functools
 import selectors
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -99,3 +100,16 @@ def run_virtual(main, *, start: datetime = datetime(2026, 2, 1, 12, tzinfo=UTC))
         asyncio.Runner(loop_factory=lambda: VirtualLoop(traveller)) as runner,
     ):
         return runner.run(main(SystemClock()))
+
+
+def in_virtual_time(test):
+    """Run an async test on virtual time, from the present."""
+
+    @functools.wraps(test)
+    def run(*args, **kwargs):
+        async def main(_clock):
+            await test(*args, **kwargs)
+
+        run_virtual(main, start=datetime.now(UTC))
+
+    return run

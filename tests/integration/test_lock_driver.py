@@ -22,6 +22,7 @@ from gateway.simulator.families import FAMILIES
 from gateway.simulator.lock import Order
 from gateway.tuya.profiles import PROFILES
 from tests.site import wired
+from tests.virtual_time import in_virtual_time
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 WINDOW = Window(valid_from=NOW - timedelta(hours=1), valid_until=NOW + timedelta(hours=1))
@@ -54,6 +55,7 @@ def _message_id(wire):
 
 @ways
 @versions
+@in_virtual_time
 async def test_a_code_is_created_opens_the_door_is_moved_and_deleted(profile, hub, version):
     async with wired(profile, version, hub=hub, deadline=5) as wire:
         await wire.driver.ready()
@@ -79,6 +81,7 @@ async def test_a_code_is_created_opens_the_door_is_moved_and_deleted(profile, hu
 
 @ways
 @pytest.mark.parametrize("order", [Order.PUSH_FIRST, Order.PUSH_ONLY])
+@in_virtual_time
 async def test_the_report_decides_whether_before_the_acknowledgement_or_without(
     profile, hub, order
 ):
@@ -91,6 +94,7 @@ async def test_the_report_decides_whether_before_the_acknowledgement_or_without(
 
 @ways
 @pytest.mark.parametrize("order", [Order.ACK_ONLY, Order.SILENT])
+@in_virtual_time
 async def test_without_a_report_the_outcome_is_unknown_and_nothing_is_sent_again(
     profile, hub, order
 ):
@@ -103,6 +107,7 @@ async def test_without_a_report_the_outcome_is_unknown_and_nothing_is_sent_again
 
 
 @ways
+@in_virtual_time
 async def test_a_late_report_is_told_with_all_that_it_names(profile, hub):
     async with wired(profile, hub=hub, deadline=0.05) as wire:
         await wire.driver.ready()
@@ -117,6 +122,7 @@ async def test_a_late_report_is_told_with_all_that_it_names(profile, hub):
 
 
 @ways
+@in_virtual_time
 async def test_a_connection_that_goes_after_the_first_byte_leaves_the_outcome_unknown(profile, hub):
     async with wired(profile, hub=hub, deadline=5) as wire:
         await wire.driver.ready()
@@ -126,6 +132,7 @@ async def test_a_connection_that_goes_after_the_first_byte_leaves_the_outcome_un
         assert wire.lock.holds("483920")
 
 
+@in_virtual_time
 async def test_a_connection_that_went_before_means_that_nothing_was_sent():
     async with wired() as wire:
         await wire.driver.ready()
@@ -150,6 +157,7 @@ async def test_a_connection_that_went_before_means_that_nothing_was_sent():
         ("zigbee_temp27", 0x03, Refusal.FULL),
     ],
 )
+@in_virtual_time
 async def test_a_refusal_comes_with_the_locks_own_reason(profile, reason_byte, reason):
     async with wired(profile, hub=True, deadline=5) as wire:
         await wire.driver.ready()
@@ -159,6 +167,7 @@ async def test_a_refusal_comes_with_the_locks_own_reason(profile, reason_byte, r
 
 
 @ways
+@in_virtual_time
 async def test_deleting_what_is_not_there_succeeds_or_says_so(profile, hub):
     async with wired(profile, hub=hub, deadline=5) as wire:
         await wire.driver.ready()
@@ -171,6 +180,7 @@ async def test_deleting_what_is_not_there_succeeds_or_says_so(profile, hub):
             assert isinstance(outcome, Confirmed)
 
 
+@in_virtual_time
 async def test_a_code_of_unknown_slot_goes_with_everything_of_its_member():
     async with wired(deadline=5) as wire:
         await wire.driver.ready()
@@ -183,6 +193,7 @@ async def test_a_code_of_unknown_slot_goes_with_everything_of_its_member():
 
 
 @versions
+@in_virtual_time
 async def test_a_wrong_key_is_named_as_such_or_stays_silent(version):
     async with wired("mk_method", version, key="another-key-0000") as wire:
         if version == "3.3":  # there is no sign-in: the lock just never answers
@@ -195,6 +206,7 @@ async def test_a_wrong_key_is_named_as_such_or_stays_silent(version):
         assert "wrong key?" in str(caught.value)
 
 
+@in_virtual_time
 async def test_a_lock_that_its_hub_calls_offline_is_unreachable_and_nothing_is_sent():
     async with wired("ble_temp", hub=True) as wire:
         wire.lock.online = False
@@ -206,6 +218,7 @@ async def test_a_lock_that_its_hub_calls_offline_is_unreachable_and_nothing_is_s
         assert wire.lock.received == []
 
 
+@in_virtual_time
 async def test_a_lock_whose_power_comes_back_is_reached_again_at_once_when_asked():
     async with wired() as wire:
         await wire.driver.ready()
@@ -220,6 +233,7 @@ async def test_a_lock_whose_power_comes_back_is_reached_again_at_once_when_asked
         assert wire.driver.reachable is True
 
 
+@in_virtual_time
 async def test_other_locks_and_the_phone_app_on_the_same_connection_decide_nothing():
     async with wired("mk_method", hub=True) as wire:
         await wire.driver.ready()
@@ -235,6 +249,7 @@ async def test_other_locks_and_the_phone_app_on_the_same_connection_decide_nothi
         assert foreign.address.member == 3
 
 
+@in_virtual_time
 async def test_two_locks_behind_one_hub_keep_their_reports_apart():
     for profile in FAMILIES:
         async with wired(profile, hub=True, deadline=5) as wire:
