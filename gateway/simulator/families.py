@@ -9,19 +9,20 @@ from gateway.simulator.lock import Held, Push, SimulatedLock
 
 @dataclass(frozen=True, slots=True)
 class _Validity:
-    """A 17-byte validity block."""
+    """A 17-byte validity block and the byte behind it: how often the code may be used."""
 
     start: int
     end: int
     weekly: bytes
+    uses: int
 
     @classmethod
     def read(cls, block: bytes) -> "_Validity":
         start, end = struct.unpack(">II", block[:8])
-        return cls(int(start), int(end), block[8:17])
+        return cls(int(start), int(end), block[8:17], block[17])
 
     def give(self, held: Held) -> None:
-        held.start, held.end, held.weekly = self.start, self.end, self.weekly
+        held.start, held.end, held.weekly, held.uses = self.start, self.end, self.weekly, self.uses
 
 
 class MethodLock(SimulatedLock):
@@ -106,7 +107,7 @@ class MethodLock(SimulatedLock):
         return (
             int.from_bytes(raw[3 : 3 + self.width]),
             self.digits(raw[window + 19 : end]),
-            _Validity.read(raw[window : window + 17]),
+            _Validity.read(raw[window : window + 18]),
             raw[end:],
         )
 
@@ -217,7 +218,7 @@ class TemporaryLock(SimulatedLock):
         end = 20 + raw[19]
         if len(raw) != end + self.message_id_bytes:
             raise ValueError(f"a request of {len(raw)} bytes")
-        return self.digits(raw[20:end]), _Validity.read(raw[1:18]), raw[end:]
+        return self.digits(raw[20:end]), _Validity.read(raw[1:19]), raw[end:]
 
 
 class BleLock(TemporaryLock):

@@ -32,6 +32,7 @@ class Held:
     start: int
     end: int
     weekly: bytes = b""  # the nine bytes after start and end, where they say anything
+    uses: int = 0  # openings that are left, counted by those that were given some; 0: no limit
     member: int | None = None
     sequence: int | None = None
 
@@ -192,6 +193,7 @@ class SimulatedLock(ABC):
         """Somebody types a PIN: does the door open? The lock reports an opening."""
         held = self._matching(pin)
         if held is not None:
+            self._count_use(held)
             report = self._opening(held)
             self.openings.append(Opening(self._clock.now(), held.slot))
             if report is not None:
@@ -201,6 +203,12 @@ class SimulatedLock(ABC):
         if self.alarms_when_refusing and self.alarm_dp is not None:
             self.push(Push(self.alarm_dp, "wrong_password"))
         return False
+
+    def _count_use(self, held: Held) -> None:
+        """The last of a limited number of openings: the code stays in its slot and opens no more."""
+        if held.uses == 1:
+            held.pin = ""
+        held.uses = max(0, held.uses - 1)
 
     def app_adds(self, pin: str, *, slot: int | None = None) -> Held:
         """Somebody adds a code of their own with Tuya's app, without limits."""

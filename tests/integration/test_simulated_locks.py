@@ -6,6 +6,7 @@ import pytest
 import tinytuya
 
 from gateway.clock import SystemClock
+from gateway.simulator.families import FAMILIES
 from tests.site import KEY, a_peer
 
 # mk DP 1 create, member 3, message id 0105, PIN 483920, from the reference; its window is 2026-01-01.
@@ -58,3 +59,17 @@ async def test_a_code_opens_only_inside_its_window_by_the_locks_own_clock():
         )
         assert lock.try_pin("483920")
         assert not lock.try_pin("000000")
+
+
+def test_a_code_of_a_limited_number_of_uses_opens_that_often_and_keeps_its_slot():
+    """DP 51 create for two uses (byte 18), by the reference's layout."""
+    lock = FAMILIES["ble_temp"](
+        name="apt-101", device_id="lock-1", node_id="c", clock=SystemClock()
+    )
+    request = bytes.fromhex(
+        "01" + "00000000" + "FFFFFFFF" + "00" * 9 + "02" + "06" + "040803090200"
+    )
+    lock.execute(51, request)
+
+    assert [lock.try_pin("483920") for _ in range(3)] == [True, True, False]
+    assert [held.slot for held in lock.codes] == [40]
