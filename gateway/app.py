@@ -4,7 +4,7 @@ import asyncio
 import random  # noqa: TID251 - jitter and numbers of codes; PINs come from `secrets`
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from gateway.jobs.scheduler import JobScheduler
 from gateway.minting import Mint
 from gateway.notify.log import LogNotifier
 from gateway.ports import LockEvent, Notifier
-from gateway.reconciler import Reconciler
+from gateway.reconciler import Reconciler, Rules
 from gateway.stays.client import StaysClient
 from gateway.store import credentials as stored_credentials, jobs, reservations
 from gateway.store.database import Database, Session
@@ -42,7 +42,8 @@ from gateway.web.commissioning import CommissioningApi
 from gateway.web.listener import Listener, is_local
 from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
-_STALE_AFTER = 4  # missed looks
+_STALE_AFTER = 3  # missed looks
+_REST_SECONDS = 2.0  # what is under way at the end has so long to be answered
 _HOUSEKEEPING_SECONDS = 6 * 3600.0
 _PINS_KEPT = timedelta(days=7)
 
@@ -110,13 +111,13 @@ def build_locks(
     heartbeat: float,
 ) -> TuyaSite:
     """The hubs and locks of the configuration."""
-    return TuyaSite(
-        hubs=[_hub(hub, heartbeat) for hub in config.hubs],
-        locks=[_lock(lock, config.policy.pin_length, heartbeat) for lock in config.locks],
-        clock=clock,
-        jitter=jitter,
-        listener=listener,
-    )
+    hubs, locks = _devices(config, heartbeat)
+    return TuyaSite(hubs=hubs, locks=locks, clock=clock, jitter=jitter, listener=listener)
+
+
+def _devices(config: Config, heartbeat: float) -> tuple[list[Endpoint], list[LockEntry]]:
+    hubs = [_hub(hub, heartbeat) for hub in config.hubs]
+    return hubs, [_lock(lock, config.policy.pin_length, heartbeat) for lock in config.locks]
 
 
 def _hub(hub: Hub, heartbeat: float) -> Endpoint:
@@ -185,15 +186,23 @@ class Gateway:
         clock: Clock,
         database: Database,
         stays: StaysClient,
+        stays_open: AsyncExitStack,
         notifier: Notifier,
         pace: Pace,
         is_local: Callable[[str], bool],
     ) -> None:
         self._config = config
+        self.paths = paths
         self._pace = pace
         self._clock = clock
         self._database = database
+        self._stays = stays
+        self._stays_open = stays_open  # closes the client when another takes its place
         self._site = config.property()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._guests: asyncio.Task[None] | None = None
+        self._reloading = asyncio.Lock()
+        self._one_run = asyncio.Lock()  # held by a run, and by a reload
         draw = random.Random()  # noqa: S311 - jitter and numbers of codes
         self.box = SecretBox.load(paths.pin_key)
         mint = Mint(site=self._site, box=self.box)
@@ -228,21 +237,16 @@ class Gateway:
         )
         self._reconciler = Reconciler(
             database=database,
-            source=stays,
-            site=self._site,
-            lookback_days=config.stays.lookback_days,
-            horizon_days=config.stays.horizon_days,
-            only_mapped=config.stays.scope == "mapped",
+            rules=self._rules(mint),
             board=self._scheduler,
             wake=self._credentials.wake,
-            mint=mint,
             notifier=notifier,
             clock=clock,
             now=clock.now,
         )
         self._run_wanted = asyncio.Event()
         self._guests_wanted = asyncio.Event()
-        canaries = Canaries(
+        self._canaries = Canaries(
             database=database,
             box=self.box,
             site=self._site,
@@ -256,8 +260,8 @@ class Gateway:
             database=database,
             box=self.box,
             daemon=self,
-            lock_names=tuple(self._locks.locks),
-            zone=ZoneInfo(config.site.timezone),
+            lock_names=lambda: tuple(self._locks.locks),
+            zone=lambda: self._site.zone,
             clock=clock,
         )
         access = Access(
@@ -268,7 +272,7 @@ class Gateway:
         self.listener = Listener(
             build_app(
                 api,
-                CommissioningApi(canaries=canaries, credentials=self._credentials),
+                CommissioningApi(canaries=self._canaries, credentials=self._credentials),
                 access=access,
                 clock=clock,
             ),
@@ -296,20 +300,15 @@ class Gateway:
         """
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(Database.open(paths.database))
-            stays = await stack.enter_async_context(
-                StaysClient.open(
-                    url=config.stays.url,
-                    client_id=config.stays.client_id.get_secret_value(),
-                    client_secret=config.stays.client_secret.get_secret_value(),
-                    clock=clock,
-                )
-            )
+            stays_open = await stack.enter_async_context(AsyncExitStack())
+            stays = await stays_open.enter_async_context(_client(config, clock))
             gateway = cls(
                 config=config,
                 paths=paths,
                 clock=clock,
                 database=database,
                 stays=stays,
+                stays_open=stays_open,
                 notifier=notifier or LogNotifier(),
                 pace=pace or Pace(),
                 is_local=is_local,
@@ -322,24 +321,89 @@ class Gateway:
                 background = await gateway._start(tasks)
                 try:
                     yield gateway
+                    await gateway._credentials.rest(_REST_SECONDS)
                 finally:
                     await gateway._scheduler.stop()
                     for task in background:
                         task.cancel()
+                    await gateway._stop_guests()
 
     async def _start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         rows = await self._database.read(jobs.all_jobs)
         self._scheduler.start(rows)
         self._run_wanted.set()  # a run at start
+        self._tasks = tasks
+        self._start_guests()
         _log.info("gateway.started", port=self.listener.port)
         return [
             tasks.create_task(self._locks.run(), name="connections"),
             tasks.create_task(self._credentials.run(), name="credentials"),
             tasks.create_task(self._reconcile_on_demand(), name="reconciliation"),
-            tasks.create_task(self._read_guests(), name="guests"),
             tasks.create_task(self._keep_house(), name="housekeeping"),
             tasks.create_task(self._watch_scheduler(), name="scheduler"),
         ]
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the moment."""
+        return self._config
+
+    # --- another configuration -----------------------------------------------------------------
+
+    def _rules(self, mint: Mint) -> Rules:
+        stays = self._config.stays
+        return Rules(
+            source=self._stays,
+            site=self._site,
+            mint=mint,
+            lookback_days=stays.lookback_days,
+            horizon_days=stays.horizon_days,
+            only_mapped=stays.scope == "mapped",
+        )
+
+    async def reload(self, config: Config) -> tuple[str, ...]:
+        """Go on with another configuration; the settings of it that only a restart takes over.
+
+        A run that reads is interrupted and another follows. A lock whose own settings or
+        connection change waits for what is under way on it; the others notice nothing.
+        """
+        async with self._reloading:
+            left = _only_at_start(self._config, config)
+            self._reconciler.interrupt()
+            async with self._one_run:
+                await self._adopt(config)
+            self._run_wanted.set()
+            _log.info("gateway.reloaded", needs_restart=list(left))
+            return left
+
+    async def _adopt(self, config: Config) -> None:
+        site, before = config.property(), self._site
+        hubs, locks = _devices(config, self._pace.heartbeat)
+        touched = self._locks.changed(hubs, locks) | {
+            lock.name for lock in before.locks if site.lock(lock.name) != lock
+        }
+        mint = Mint(site=site, box=self.box)
+        async with self._credentials.held(touched):
+            await self._locks.adopt(hubs, locks)
+            self._credentials.adopt(site=site, drivers=self._locks.locks, mint=mint)
+        self._canaries.adopt(site=site, mint=mint)
+        await self._stop_guests()
+        if config.stays != self._config.stays:
+            await self._stays_open.aclose()
+            self._stays = await self._stays_open.enter_async_context(_client(config, self._clock))
+        self._config, self._site = config, site
+        self._reconciler.adopt(self._rules(mint))
+        self._scheduler.reschedule(config.stays.schedule, site.zone)
+        self._start_guests()
+
+    def _start_guests(self) -> None:
+        if self._tasks is not None:
+            self._guests = self._tasks.create_task(self._read_guests(), name="guests")
+
+    async def _stop_guests(self) -> None:
+        if self._guests is not None:
+            self._guests.cancel()
+            await asyncio.wait([self._guests])
 
     # --- what wakes what -----------------------------------------------------------------------
 
@@ -357,7 +421,8 @@ class Gateway:
             await self._run_wanted.wait()
             self._run_wanted.clear()
             try:
-                await self._reconciler.run()
+                async with self._one_run:
+                    await self._reconciler.run()
             except StoreError as error:
                 _log.error("store.refused", during="reconciliation", reason=str(error))
             self._guests_wanted.set()
@@ -409,6 +474,17 @@ class Gateway:
 
     def problems(self) -> tuple[str, ...]:
         """See `Daemon.problems`."""
+        return self._stalled()
+
+    async def no_progress(self) -> tuple[str, ...]:
+        """What of the gateway's own work stands still; Stays and locks have no part in it."""
+        try:
+            await self._database.read(jobs.count)
+        except StoreError:
+            return (*self._stalled(), "store_unreadable")
+        return self._stalled()
+
+    def _stalled(self) -> tuple[str, ...]:
         now = self._clock.monotonic()
         found = []
         if _stale(self._scheduler.last_tick, now, self._pace.scheduler):
@@ -420,6 +496,23 @@ class Gateway:
     async def decide_held(self, *, confirm: bool, actor: str) -> int:
         """See `Daemon.decide_held`."""
         return await self._reconciler.decide_held(confirm=confirm, actor=actor)
+
+
+def _client(config: Config, clock: Clock) -> AbstractAsyncContextManager[StaysClient]:
+    return StaysClient.open(
+        url=config.stays.url,
+        client_id=config.stays.client_id.get_secret_value(),
+        client_secret=config.stays.client_secret.get_secret_value(),
+        clock=clock,
+    )
+
+
+def _only_at_start(before: Config, after: Config) -> tuple[str, ...]:
+    """The settings that differ and are taken at the start alone."""
+    found = ["[http]"] if before.http != after.http else []
+    if before.store.path != after.store.path:
+        found.append("[store] path")
+    return tuple(found)
 
 
 def _stale(moment: float | None, now: float, pace: float) -> bool:

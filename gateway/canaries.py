@@ -74,6 +74,10 @@ class Canaries:
         self._monotonic = monotonic
         self._now = now
 
+    def adopt(self, *, site: Property, mint: Mint) -> None:
+        """Go on with another configuration."""
+        self._site, self._mint = site, mint
+
     def knows(self, lock: str) -> bool:
         """Is there a lock of that name?"""
         return self._site.lock(lock) is not None

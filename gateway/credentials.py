@@ -2,7 +2,8 @@
 
 import asyncio
 import random  # noqa: TID251 - only as the type of what is injected
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -65,12 +66,17 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class _Queue:
-    """What is remembered of one lock between two looks at it. Times are monotonic."""
+    """What is remembered of one lock between two looks at it. Times are monotonic.
+
+    `busy` is held while something is done on the lock; `task` serves the queue.
+    """
 
     settings: LockSettings
     driver: LockDriver
     ledger: Ledger
     verdicts: Verdicts
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    task: asyncio.Task[None] | None = None
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     recognised: bool = False  # is it known whether the hardware is the one of before?
     failures: int = 0
@@ -101,6 +107,7 @@ class Credentials:
     ) -> None:
         """`sweep`: seconds between two looks at every lock. `now` is the time that may be acted upon: the clock's, or a sure lower bound of it."""
         self._database = database
+        self._box = box
         self._board = board
         self._notifier = notifier
         self._clock = clock
@@ -110,25 +117,52 @@ class Credentials:
         self._events: asyncio.Queue[LockEvent] = asyncio.Queue()
         self._watch = LockWatch(database=database, notifier=notifier, now=now)
         self.last_sweep: float | None = None
-        self._queues = {
-            name: _Queue(
+        self._tasks: asyncio.TaskGroup | None = None
+        self._queues: dict[str, _Queue] = {}
+        self.adopt(site=site, drivers=drivers, mint=mint)
+
+    def adopt(self, *, site: Property, drivers: Mapping[str, LockDriver], mint: Mint) -> None:
+        """Go on with these locks and rules; a lock whose driver is another one must be `held`."""
+        for name in self._queues.keys() - drivers.keys():
+            gone = self._queues.pop(name)
+            if gone.task is not None:
+                gone.task.cancel()
+        for name, driver in drivers.items():
+            settings = site.lock(name)
+            if settings is None:
+                continue
+            queue = self._queue_of(settings, driver, site, mint)
+            before = self._queues.setdefault(name, queue)
+            if before is queue:
+                self._begin_to_serve(queue)
+                continue
+            if before.driver is not driver:  # nothing is known of it: neither failures nor lists
+                before.failures, before.paused_until = 0, 0.0
+                before.list_at, before.listed_for = queue.list_at, queue.listed_for
+            if before.settings != settings:  # other hardware, perhaps
+                before.recognised = False
+            before.settings, before.driver = settings, driver
+            before.ledger, before.verdicts = queue.ledger, queue.verdicts
+            before.awake.set()
+
+    def _queue_of(
+        self, settings: LockSettings, driver: LockDriver, site: Property, mint: Mint
+    ) -> _Queue:
+        return _Queue(
+            settings=settings,
+            driver=driver,
+            ledger=Ledger(
                 settings=settings,
-                driver=driver,
-                ledger=Ledger(
-                    settings=settings,
-                    capabilities=driver.capabilities,
-                    program_ahead=site.policy.program_ahead,
-                    mint_ahead=site.policy.mint_ahead,
-                    box=box,
-                    mint=mint,
-                    draw=draw,
-                ),
-                verdicts=Verdicts(settings=settings, capabilities=driver.capabilities, mint=mint),
-                list_at=clock.monotonic() + _FIRST_LIST,
-            )
-            for name, driver in drivers.items()
-            if (settings := site.lock(name)) is not None
-        }
+                capabilities=driver.capabilities,
+                program_ahead=site.policy.program_ahead,
+                mint_ahead=site.policy.mint_ahead,
+                box=self._box,
+                mint=mint,
+                draw=self._draw,
+            ),
+            verdicts=Verdicts(settings=settings, capabilities=driver.capabilities, mint=mint),
+            list_at=self._clock.monotonic() + _FIRST_LIST,
+        )
 
     async def run(self) -> None:
         """Serve the queues until cancelled. What a stopped process left unanswered is resolved."""
@@ -136,8 +170,30 @@ class Credentials:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(), name="lock events")
             tasks.create_task(self._sweep(), name="sweep")
-            for name, queue in self._queues.items():
-                tasks.create_task(self._serve(queue), name=f"queue of {name}")
+            self._tasks = tasks
+            for queue in self._queues.values():
+                self._begin_to_serve(queue)
+
+    def _begin_to_serve(self, queue: _Queue) -> None:
+        if self._tasks is not None:
+            name = f"queue of {queue.settings.name}"
+            queue.task = self._tasks.create_task(self._serve(queue), name=name)
+
+    @asynccontextmanager
+    async def held(self, locks: Iterable[str]) -> AsyncIterator[None]:
+        """Nothing is under way on these locks inside the block; what was has had its answer."""
+        async with AsyncExitStack() as stack:
+            for name in sorted(locks):
+                if name in self._queues:
+                    await stack.enter_async_context(self._queues[name].busy)
+            yield
+
+    async def rest(self, seconds: float) -> None:
+        """Begin nothing more; what is under way has so long to be answered."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
+                for queue in self._queues.values():
+                    tasks.create_task(queue.busy.acquire())
 
     def wake(self, lock: str) -> None:
         """Let the lock's queue look again; twice is once."""
@@ -232,29 +288,36 @@ class Credentials:
         """Do the next right thing on the lock until there is none."""
         if not queue.recognised:
             await self._recognise(queue)
-        while True:
-            await self._list_lost(queue)
-            send = await self._next(queue)
-            if send is None:
-                await self._list_if_due(queue)
-                return
-            if self._clock.monotonic() < queue.paused_until:
-                return
-            try:
-                await queue.driver.ready()
-            except LockUnreachableError as error:
-                await self._unreachable(queue, send, error)
-                return
-            command = await self._begin(queue)
-            if command is None:
-                continue
-            queue.exchanged_for = command.credential_id
-            outcome = await self._perform(queue.driver, command)
-            await self._record(queue, command, outcome)
-            if isinstance(outcome, NotSent):
-                self._pause(queue)
-                return
-            queue.failures = 0
+        going_on = True
+        while going_on:
+            async with queue.busy:
+                going_on = await self._step(queue)
+
+    async def _step(self, queue: _Queue) -> bool:
+        """Do the next right thing; False if there is none, or not now."""
+        await self._list_lost(queue)
+        send = await self._next(queue)
+        if send is None:
+            await self._list_if_due(queue)
+            return False
+        if self._clock.monotonic() < queue.paused_until:
+            return False
+        try:
+            await queue.driver.ready()
+        except LockUnreachableError as error:
+            await self._unreachable(queue, send, error)
+            return False
+        command = await self._begin(queue)
+        if command is None:
+            return True
+        queue.exchanged_for = command.credential_id
+        outcome = await self._perform(queue.driver, command)
+        await self._record(queue, command, outcome)
+        if isinstance(outcome, NotSent):
+            self._pause(queue)
+            return False
+        queue.failures = 0
+        return True
 
     async def _recognise(self, queue: _Queue) -> None:
         """Codes on the hardware of before are no longer known; what is due is issued anew."""

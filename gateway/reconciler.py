@@ -1,5 +1,6 @@
 """Stays → store: what one run read is compared and written in one transaction."""
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -52,6 +53,18 @@ class Outcome:
         return "; ".join(self.notes) or None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the configuration says of reconciliations: where to read, how far, for whom."""
+
+    source: ReservationSource
+    site: Property
+    mint: Mint
+    lookback_days: int
+    horizon_days: int
+    only_mapped: bool
+
+
 class Reconciler:
     """Runs reconciliations, never two at once."""
 
@@ -59,37 +72,45 @@ class Reconciler:
         self,
         *,
         database: Database,
-        source: ReservationSource,
-        site: Property,
-        lookback_days: int,
-        horizon_days: int,
-        only_mapped: bool,
+        rules: Rules,
         board: JobBoard,
         wake: Callable[[str], None],
-        mint: Mint,
         notifier: Notifier,
         clock: Clock,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._source = source
-        self._reader = Reader(source)
-        self._site = site
-        self._lookback_days = lookback_days
-        self._horizon_days = horizon_days
-        self._only_mapped = only_mapped
         self._board = board
         self._wake = wake
-        self._mint = mint
         self._notifier = notifier
         self._clock = clock
         self._now = now
         self._running = False
+        self._reading: asyncio.Timeout | None = None
+        self._interrupted = False
+        self.adopt(rules)
+
+    def adopt(self, rules: Rules) -> None:
+        """Go by these rules from now on; neither a run nor a reading of guests is under way."""
+        self._source = rules.source
+        self._reader = Reader(rules.source)
+        self._site = rules.site
+        self._mint = rules.mint
+        self._lookback_days = rules.lookback_days
+        self._horizon_days = rules.horizon_days
+        self._only_mapped = rules.only_mapped
+        self._interrupted = False
 
     @property
     def running(self) -> bool:
         """Is a run under way?"""
         return self._running
+
+    def interrupt(self) -> None:
+        """Let a run that still reads end here, until `adopt`; one that writes goes on to its end."""
+        self._interrupted = True
+        if self._reading is not None:
+            self._reading.reschedule(asyncio.get_running_loop().time())
 
     async def close_interrupted(self) -> None:
         """At start: what a killed process left pending has failed."""
@@ -118,7 +139,11 @@ class Reconciler:
         await self._database.transaction(lambda session: runs.open_run(session, run_id, started))
         log.info(events.RECONCILE_STARTED)
         try:
-            feed = await self._read(started)
+            feed = await self._read_unless_interrupted(started)
+        except TimeoutError:
+            await self._failed(run_id, began, "interrupted by a reload", told=False)
+            log.info(events.RECONCILE_FAILED, reason="interrupted by a reload")
+            return False
         except (StaysUnavailableError, StaysRefusedError) as error:
             await self._failed(run_id, began, str(error), told=isinstance(error, StaysRefusedError))
             log.warning(events.RECONCILE_FAILED, reason=str(error))
@@ -179,6 +204,15 @@ class Reconciler:
             await self._notifier.tell(notice)
 
     # --- reading -------------------------------------------------------------------------------
+
+    async def _read_unless_interrupted(self, now: datetime) -> Feed:
+        """Raises TimeoutError when interrupted."""
+        self._reading = asyncio.timeout(0 if self._interrupted else None)
+        try:
+            async with self._reading:
+                return await self._read(now)
+        finally:
+            self._reading = None
 
     async def _read(self, now: datetime) -> Feed:
         span = Span.around(now, self._site.zone, back=self._lookback_days, ahead=self._horizon_days)

@@ -2,7 +2,11 @@
 
 import asyncio
 import os
+import platform
 import signal
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +28,8 @@ from gateway.config import Config, load
 from gateway.config.load import warnings
 from gateway.errors import ConfigError, GatewayError, StoreBusyError
 from gateway.observability import configure_logging
+from gateway.store.database import SQLITE_VERSION
+from gateway.systemd import ServiceManager
 
 _log = structlog.get_logger()
 
@@ -38,19 +44,30 @@ def run(
 ) -> None:
     """Run the daemon until it is stopped."""
     settings, paths, notes = _settings(config, last_good=last_good)
-    configure_logging(
-        level=settings.log.level, format=settings.log.format, secrets=settings.secrets()
-    )
+    _configure_logging(settings, settings.secrets())
     for note in notes:
         _log.warning("config.warning", detail=note)
+    _log.info("gateway.starting", **_versions())
     try:
-        asyncio.run(_serve(settings, paths))
+        asyncio.run(_serve(settings, paths, config))
     except StoreBusyError as error:
         fail(str(error), EXIT_BUSY)
     except GatewayError as error:
         fail(str(error))
     except OSError as error:
         fail(f"{settings.http.host}:{settings.http.port} cannot be served: {error.strerror}")
+
+
+def _versions() -> dict[str, str]:
+    named = ("gateway", "aiohttp", "aiosqlite", "apscheduler", "cryptography", "tinytuya")
+    return {name: version(name) for name in named} | {
+        "python": platform.python_version(),
+        "sqlite": SQLITE_VERSION,
+    }
+
+
+def _configure_logging(config: Config, secrets: Iterable[str]) -> None:
+    configure_logging(level=config.log.level, format=config.log.format, secrets=secrets)
 
 
 def _settings(path: Path, *, last_good: bool) -> tuple[Config, Paths, tuple[str, ...]]:
@@ -91,11 +108,62 @@ def _keep(path: Path, paths: Paths) -> None:
         errors.print(f"the valid configuration cannot be kept: {error}", markup=False)
 
 
-async def _serve(config: Config, paths: Paths) -> None:
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    async with Gateway.running(config, paths, clock=SystemClock()):
-        await stopped.wait()
+async def _serve(config: Config, paths: Paths, path: Path) -> None:
+    clock = SystemClock()
+    systemd = ServiceManager(os.environ, clock=clock)
+    async with AsyncExitStack() as stack:
+        signals = Signals()
+        gateway = await stack.enter_async_context(Gateway.running(config, paths, clock=clock))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        systemd.ready(f"serving on port {gateway.listener.port}")
+        working = [
+            tasks.create_task(systemd.watch(gateway.no_progress)),
+            tasks.create_task(_reload_on_demand(gateway, signals, systemd, path)),
+        ]
+        await signals.stop.wait()
         _log.info("gateway.stopping")
+        systemd.stopping()
+        for task in working:
+            task.cancel()
+
+
+class Signals:
+    """What was asked of the process: to stop (SIGTERM, SIGINT), to take its file anew (SIGHUP)."""
+
+    def __init__(self) -> None:
+        self.stop, self.reload = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+
+
+async def _reload_on_demand(
+    gateway: Gateway, signals: Signals, systemd: ServiceManager, path: Path
+) -> None:
+    while True:
+        await signals.reload.wait()
+        signals.reload.clear()
+        systemd.reloading()
+        systemd.ready(await _reload(gateway, path))
+
+
+async def _reload(gateway: Gateway, path: Path) -> str:
+    """Take the file anew; an invalid one changes nothing. What came of it, in words."""
+    try:
+        config = load(path, environ=os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            _log.error("config.refused", problem=problem)
+        return f"{path} is invalid, see the journal: running with the configuration before"
+    for note in warnings(config, path):
+        _log.warning("config.warning", detail=note)
+    # the old secrets stay hidden as well: what they were may still be told
+    _configure_logging(config, {*config.secrets(), *gateway.config.secrets()})
+    left = await gateway.reload(config)
+    _keep(path, gateway.paths)
+    if left:
+        detail = f"restart the gateway for the changes of {', '.join(left)}"
+        _log.warning("config.warning", detail=detail)
+        return f"running with the new configuration; {detail}"
+    return "running with the new configuration"

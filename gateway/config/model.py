@@ -25,6 +25,13 @@ from gateway.tuya.profiles import PROFILES
 _KEY_LENGTH = 16
 _SECRET_LENGTH = 32
 _LAST_MEMBER = 0xFFFE
+_CRON_FIELDS = (  # name, lowest, highest, words for the values from the lowest on
+    ("minute", 0, 59, ""),
+    ("hour", 0, 23, ""),
+    ("day", 1, 31, ""),
+    ("month", 1, 12, "jan feb mar apr may jun jul aug sep oct nov dec"),
+    ("weekday", 0, 7, "sun mon tue wed thu fri sat"),
+)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -68,9 +75,32 @@ def _jwt_secret(value: SecretStr) -> SecretStr:
 
 
 def _crontab(value: str) -> str:
-    if len(value.split()) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
+    fields = value.lower().split()
+    if len(fields) != len(_CRON_FIELDS):
         raise ValueError('write five crontab fields such as "*/30 * * * *"')
+    for text, (name, lowest, highest, words) in zip(fields, _CRON_FIELDS, strict=True):
+        if not all(_is_cron(part, lowest, highest, words) for part in text.split(",")):
+            raise ValueError(f"the {name} of a crontab is {lowest} to {highest}, as in */30 or 1-5")
     return value
+
+
+def _is_cron(part: str, lowest: int, highest: int, words: str) -> bool:
+    """One entry of a crontab field: *, a number or name, or a range, with a step or without."""
+    value = r"[0-9]{1,2}|[a-z]{3}"
+    matched = re.fullmatch(rf"(\*|{value})(?:-({value}))?(?:/([0-9]{{1,2}}))?", part)
+    if matched is None or (matched[1] == "*" and matched[2]):
+        return False
+    named = {word: lowest + number for number, word in enumerate(words.split())}
+    start, end = (
+        None if one is None else named.get(one, int(one) if one.isdecimal() else -1)
+        for one in (matched[1].replace("*", str(lowest)), matched[2])
+    )
+    last = highest if end is None else end
+    if start is None or not (lowest <= start <= highest and lowest <= last <= highest):
+        return False
+    if "sun" in named:  # a weekday: Friday to Monday is a range
+        return matched[3] is None or int(matched[3]) > 0
+    return start <= last and (matched[3] is None or 0 < int(matched[3]) <= last - start)
 
 
 def _keypad(value: str) -> str:

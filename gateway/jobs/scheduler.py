@@ -111,6 +111,13 @@ class JobScheduler:
         """`Clock.monotonic()` of the last look at what is due."""
         return self._scheduler.last_tick
 
+    def reschedule(self, schedule: str, zone: ZoneInfo) -> None:
+        """Reconcile by another schedule from now on."""
+        self._schedule, self._zone = schedule, zone
+        if self._scheduler.running:
+            trigger = crontab.trigger(schedule, zone)
+            self._scheduler.reschedule_job(_RECONCILIATION, jobstore="memory", trigger=trigger)
+
     def next_reconciliation(self) -> datetime | None:
         """When the cron runs next, by the scheduler itself."""
         job = self._scheduler.get_job(_RECONCILIATION)

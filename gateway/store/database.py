@@ -21,6 +21,8 @@ T = TypeVar("T")
 Row = aiosqlite.Row
 Parameters = Sequence[Any]
 
+SQLITE_VERSION = sqlite3.sqlite_version
+
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",

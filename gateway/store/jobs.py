@@ -41,3 +41,9 @@ def job_of(row: Row) -> Job:
         attempts=row["attempts"],
         last_error=row["last_error"],
     )
+
+
+async def count(session: Session) -> int:
+    """How many rows there are."""
+    row = await session.one("SELECT count(*) FROM jobs")
+    return 0 if row is None else int(row[0])

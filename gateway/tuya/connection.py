@@ -85,8 +85,15 @@ class Connection:
         self._error: LockUnreachableError | None = None
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Let a lock hear what concerns its cid."""
+        """Let a lock hear what concerns its cid; while connected it is told so at once."""
         self._subscribers[subscriber.cid] = subscriber
+        if self.up:
+            subscriber.on_up()
+            self.ask_online()
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """The lock hears nothing more."""
+        del self._subscribers[subscriber.cid]
 
     @property
     def up(self) -> bool:

@@ -56,8 +56,8 @@ class Api:
         database: Database,
         box: SecretBox,
         daemon: Daemon,
-        lock_names: tuple[str, ...],
-        zone: ZoneInfo,
+        lock_names: Callable[[], tuple[str, ...]],
+        zone: Callable[[], ZoneInfo],
         clock: Clock,
     ) -> None:
         self._database = database
@@ -209,7 +209,7 @@ class Api:
         try:
             if len(text) == len("2026-02-01"):
                 day = date.fromisoformat(text)
-                return datetime.combine(day, time(), self._zone).astimezone(UTC)
+                return datetime.combine(day, time(), self._zone()).astimezone(UTC)
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise web.HTTPBadRequest(text=f"{name} is a date or an RFC 3339 time") from None
@@ -232,7 +232,7 @@ class Api:
         raise web.HTTPNotFound(text="there is no such lock")
 
     async def _locks(self) -> list[LockView]:
-        names, now = self._lock_names, self._clock.now()
+        names, now = self._lock_names(), self._clock.now()
         return await self._database.read(lambda session: overview.locks(session, names, now))
 
 

@@ -36,13 +36,13 @@ class Daemon:
         self.folder = folder
 
     @asynccontextmanager
-    async def running(self):
+    async def running(self, **environ):
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway", "run", "-c", str(self.config)),
                 stdout=log,
                 stderr=log,
-                env={"PATH": os.environ["PATH"]},
+                env={"PATH": os.environ["PATH"]} | environ,
             )
         try:
             yield process
@@ -51,9 +51,17 @@ class Daemon:
                 process.send_signal(signal.SIGKILL)
             await process.wait()
 
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def last_good(self):
+        return self.folder / "config.last-good.toml"
+
     async def is_up(self, session):
         try:
-            async with session.get(f"http://127.0.0.1:{self.port}/readyz") as response:
+            async with session.get(f"{self.url}/readyz") as response:
                 return response.status == 200
         except aiohttp.ClientError:
             return False

@@ -1,0 +1,229 @@
+"""Another configuration while the gateway runs: connections, jobs and guests' doors go on."""
+
+from datetime import timedelta
+
+from tests.house import START, UNHURRIED, a_house, living
+from tests.virtual_time import run_virtual
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+async def reload(house, **settings):
+    """Take over the house's configuration with these settings, and wait for the run that follows."""
+    before = (await house.status())["lastRun"]
+    house.settings |= settings
+    left = await house.gateway.reload(house.config())
+    await house.next_run_after(before, seconds=120)
+    return left
+
+
+def unmapped(house, *names):
+    return [one for one in house.config_values()["listings"] if one["name"] not in names]
+
+
+def mapped(house, name, locks):
+    return [
+        one | {"locks": locks} if one["name"] == name else one
+        for one in house.config_values()["listings"]
+    ]
+
+
+def test_a_reload_that_changes_nothing_keeps_every_connection_code_and_job(tmp_path):
+    async def story(house):
+        inside = house.book(house.flat_101, -HOUR, 2 * DAY)
+        coming = house.book(house.flat_102, DAY, 2 * DAY)
+        await house.reconciled()
+        await house.pin_status(inside, "active")
+        connections = (house.hub.accepted, house.door.accepted)
+        held = list(house.street.codes), list(house.apt_101.codes)
+        orders = len(house.street.received), len(house.apt_101.received)
+        links = [one._link for one in house.gateway._locks._connections.values()]
+
+        assert await reload(house) == ()
+
+        assert [one._link for one in house.gateway._locks._connections.values()] == links
+        assert (house.hub.accepted, house.door.accepted) == connections
+        assert (list(house.street.codes), list(house.apt_101.codes)) == held
+        assert (len(house.street.received), len(house.apt_101.received)) == orders
+        assert (await house.stay(coming))["pinStatus"] == "planned"
+        await house.clock.sleep(23 * 3600)  # the job of the guest who comes was not lost
+        await house.pin_status(coming, "active")
+
+    living(tmp_path, story)
+
+
+def test_a_unit_mapped_to_another_lock_gets_its_new_door_before_it_loses_the_old_one(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, -HOUR, 2 * DAY)
+        await house.reconciled()
+        await house.pin_status(stay, "active")
+        pin = await house.pin(stay)
+        house.apt_102.online = False  # the new door cannot be had yet
+
+        await reload(house, listings=mapped(house, "Apto 101", ["street", "apt-102"]))
+
+        await house.clock.sleep(300)
+        assert [code.pin for code in house.apt_101.codes] == [pin]
+        house.apt_102.online = True
+        await house.until(lambda: not house.apt_101.codes, seconds=1800)
+        assert [code.pin for code in house.apt_102.codes] == [pin]
+        assert [code.pin for code in house.street.codes] == [pin]
+
+    living(tmp_path, story)
+
+
+def test_stays_that_a_reload_would_put_out_of_their_doors_are_under_the_brake(tmp_path):
+    async def story(house):
+        stays = [house.book(house.flat_101, -HOUR, 2 * DAY)]
+        stays += [house.book(house.flat_102, -HOUR - n * MINUTE, 2 * DAY) for n in range(3)]
+        await house.reconciled()
+        for stay in stays:
+            await house.pin_status(stay, "active")
+
+        await reload(house, listings=unmapped(house, "Apto 102"))
+
+        await house.clock.sleep(3600)
+        assert len(house.apt_102.codes) == 3
+        assert len(house.street.codes) == 4
+        assert "brake.held" in house.notices.events()
+        _, body = await house.api("GET", "/api/admin/reconciliation/held")
+        assert {one["id"] for one in body["data"]["held"]} == set(stays[1:])
+
+        del house.settings["listings"]
+        await reload(house)
+        _, body = await house.api("GET", "/api/admin/reconciliation/held")
+        assert body["data"]["held"] == []
+        assert len(house.apt_102.codes) == 3
+
+    living(tmp_path, story)
+
+
+def test_what_is_under_way_on_a_lock_whose_connection_changes_has_its_answer_first(tmp_path):
+    async def story(house):
+        house.street.faults.report_delay = 1.5
+        stay = house.book(house.flat_101, -HOUR, 2 * DAY)
+        await house.reconciled()
+        await house.until(lambda: house.street.received)  # sent, not yet reported
+
+        locks = [
+            one | ({"address": "localhost"} if one["name"] == "street" else {})
+            for one in house.config_values()["locks"]
+        ]
+        await reload(house, locks=locks)
+
+        await house.pin_status(stay, "active")
+        assert len(house.street.codes) == 1
+        assert house.street.creates.total() == 1
+        story = (await house.stay(stay))["audit"]
+        assert "credential.unknown" not in {one["event"] for one in story}
+
+    living(tmp_path, story)
+
+
+def test_a_lock_is_taken_out_and_put_back_and_its_revocation_waits_for_it(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, -HOUR, 2 * DAY)
+        await house.reconciled()
+        await house.pin_status(stay, "active")
+        whole = house.config_values()
+        without = [one for one in whole["locks"] if one["name"] != "apt-101"]
+
+        await reload(house, locks=without, listings=mapped(house, "Apto 101", ["street"]))
+        _, body = await house.api("GET", "/api/admin/locks")
+        assert {lock["name"] for lock in body["data"]} == {"street", "apt-102"}
+        await house.clock.sleep(3600)
+        assert len(house.apt_101.codes) == 1  # nobody may write to it any more
+        waiting = [
+            door for door in (await house.stay(stay))["credentials"] if door["lock"] == "apt-101"
+        ]
+        assert [door["revokedAt"] for door in waiting] == [None]
+
+        await reload(house, locks=whole["locks"])
+        await house.until(lambda: not house.apt_101.codes, seconds=600)
+        assert len(house.street.codes) == 1
+
+    living(tmp_path, story)
+
+
+def test_locks_and_hubs_that_are_added_open_for_the_guests_inside(tmp_path):
+    async def story(house):
+        whole = house.settings.pop("whole")
+        stay = house.book(house.flat_101, -HOUR, 2 * DAY)
+        await house.reconciled()
+        await house.pin_status(stay, "active")
+        assert house.hub.accepted == 0
+
+        await reload(house, **whole)
+
+        await house.until(lambda: house.apt_101.codes, seconds=60)
+        assert {code.pin for code in house.apt_101.codes} == {await house.pin(stay)}
+        assert house.door.accepted == 1
+
+    async def main(clock):
+        async with a_house(tmp_path, clock, pace=UNHURRIED) as house:
+            whole = {name: house.config_values()[name] for name in ("hubs", "locks", "listings")}
+            house.settings = {
+                "hubs": [],
+                "locks": whole["locks"][:1],
+                "listings": [one | {"locks": ["street"]} for one in whole["listings"]],
+            }
+            async with house.running():
+                await house.first_run()
+                house.settings["whole"] = whole
+                await story(house)
+
+    run_virtual(main, start=START)
+
+
+def test_rules_schedule_and_stays_credentials_are_taken_over(tmp_path):
+    async def story(house):
+        coming = house.book(house.flat_101, 5 * HOUR, 2 * DAY)
+        await house.reconciled()
+        before = (await house.stay(coming))["credentials"][0]["validFrom"]
+
+        await reload(house, policy={"activate_before": "4h"}, stays={"schedule": "0 * * * *"})
+        after = (await house.stay(coming))["credentials"][0]["validFrom"]
+        assert after < before
+        status = await house.status()
+        assert status["schedule"].startswith("0 * * * *")
+        assert status["nextRun"].endswith(":00:00Z")
+
+        house.stays.client_secret = "another-secret"
+        run = await house.reconciled()
+        assert run["status"] == "failed"
+        await reload(house)  # config_values reads the secret of the moment
+        assert (await house.status())["lastRun"]["status"] == "success"
+
+    living(tmp_path, story)
+
+
+def test_a_run_that_waits_for_stays_does_not_hold_up_a_reload(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, -HOUR, 2 * DAY)
+        house.stays.faults.status, house.stays.faults.retry_after = 503, 25
+        await house.api("POST", "/api/admin/reconciliation/run")
+
+        async def pending():
+            return (await house.status())["currentStatus"] == "pending"
+
+        await house.until(pending)
+        house.stays.faults.status = None
+        began = house.clock.monotonic()
+        await house.gateway.reload(house.config())
+        assert house.clock.monotonic() - began < 1
+        await house.pin_status(stay, "active")
+        _, body = await house.api("GET", "/api/admin/reconciliation/runs")
+        assert body["data"][1]["message"] == "interrupted by a reload"
+
+    living(tmp_path, story)
+
+
+def test_what_only_a_restart_can_take_over_is_named_and_left(tmp_path):
+    async def story(house):
+        port = house.gateway.listener.port
+        left = await reload(house, http={"port": 8081}, store={"path": "other.db"})
+        assert left == ("[http]", "[store] path")
+        assert house.gateway.listener.port == port
+        assert (await house.status())["currentStatus"] == "success"
+
+    living(tmp_path, story)
