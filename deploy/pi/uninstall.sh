@@ -2,7 +2,10 @@
 # Removes the gateway. Configuration and data stay unless --purge is given.
 set -euo pipefail
 
-[ "$(id -u)" -eq 0 ] || { echo "uninstall.sh: run it as root: sudo $0" >&2; exit 1; }
+[ "$(id -u)" -eq 0 ] || {
+  echo "uninstall.sh: run it as root: sudo $0" >&2
+  exit 1
+}
 if [ -d /run/systemd/system ]; then
   systemctl disable --now --quiet gateway 2>/dev/null || true
 fi
