@@ -76,6 +76,10 @@ class BadReportError(TransientError):
     """A DP report of a lock that its profile's layout does not explain."""
 
 
+class CannotListenError(TransientError):
+    """Broadcasts cannot be heard: a port is taken by a program that does not share it."""
+
+
 class StoreError(TransientError):
     """The database refused a read or a write: disk full, I/O error, busy."""
 

@@ -31,7 +31,8 @@ class Received:
     payload: bytes = field(repr=False)
 
 
-def _pad(data: bytes) -> bytes:
+def pad(data: bytes) -> bytes:
+    """Fill the last block, as every version does."""
     count = _BLOCK - len(data) % _BLOCK
     return data + bytes([count]) * count
 
@@ -144,11 +145,11 @@ class Framing:
             iv = os.urandom(12)
             return head + iv + AESGCM(self.key).encrypt(iv, plain, head[4:]) + _NEW_END
         if self.version == "3.4":
-            body = ecb_encrypt(self.key, _pad(header + payload)) if payload else b""
+            body = ecb_encrypt(self.key, pad(header + payload)) if payload else b""
             length = 4 + len(body) + 36
             raw = struct.pack(">4sIII", _OLD, sequence, command, length) + code + body
             return raw + hmac.digest(self.key, raw, hashlib.sha256) + _OLD_END
-        body = header + (ecb_encrypt(self.key, _pad(payload)) if payload else b"")
+        body = header + (ecb_encrypt(self.key, pad(payload)) if payload else b"")
         length = 4 + len(body) + 8
         raw = struct.pack(">4sIII", _OLD, sequence, command, length) + code + body
         return raw + struct.pack(">I", binascii.crc32(raw)) + _OLD_END

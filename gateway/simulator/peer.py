@@ -6,12 +6,13 @@ import json
 import os
 import struct
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import Any, Self
 
 from gateway.clock import Clock
 from gateway.simulator import framing
+from gateway.simulator.broadcasts import Air, Announced, Announcer
 from gateway.simulator.framing import Framing, Received
 from gateway.simulator.lock import Order, Push, SimulatedLock
 
@@ -51,11 +52,13 @@ def _spoilt(push: Push, how: str) -> Push:
 
 
 class SimulatedPeer:
-    """Serves on loopback. A lock without `node_id` is the peer itself.
+    """Serves on an address of this machine. A lock without `node_id` is the peer itself.
 
     `drops_oldest`: one client too many throws out the one that was first; else it is refused.
     `splits_frames`, `sends_garbage`: how the stream is cut. `tells_time`: its reports carry the
-    time of its clock; else, as without the Internet, the seconds since it started.
+    time of its clock; else, as without the Internet, the seconds since it started. `online_lists`:
+    how many answers it takes a hub to say which of its locks it reaches. With `air` it announces
+    itself, while it has power, as `product`.
     """
 
     def __init__(
@@ -69,14 +72,19 @@ class SimulatedPeer:
         clock: Clock,
         most_clients: int = 3,
         idle_seconds: float = 30.0,
+        product: str = "",
+        air: Air | None = None,
     ) -> None:
         self.name = name
         self.device_id = device_id
         self.local_key = local_key
         self.version = version
         self.locks = tuple(locks)
+        self.product = product
+        self.host = "127.0.0.1"
         self.port = 0
         self.accepted = 0
+        self.online_lists = 1
         self._clock = clock
         self._most_clients = most_clients
         self.idle_seconds = idle_seconds
@@ -87,6 +95,7 @@ class SimulatedPeer:
         self._server: asyncio.Server | None = None
         self._clients: list[_Client] = []
         self._tasks = asyncio.TaskGroup()
+        self._announcer = None if air is None else Announcer(air, clock)
         for lock in self.locks:
             self._listen_to(lock)
 
@@ -99,10 +108,15 @@ class SimulatedPeer:
         lock.push = lambda push: self.push(lock, push)
 
     @asynccontextmanager
-    async def serving(self, port: int = 0) -> AsyncIterator[Self]:
-        """Serve inside the block; `port` 0 takes a free one."""
-        self.port = port
-        async with self._tasks:
+    async def serving(self, port: int = 0, *, host: str = "127.0.0.1") -> AsyncIterator[Self]:
+        """Serve inside the block; `port` 0 takes a free one.
+
+        Raises:
+            OSError: `host` is no address of this machine, or the port is taken.
+        """
+        self.host, self.port = host, port
+        air = nullcontext() if self._announcer is None else self._announcer.announcing()
+        async with self._tasks, air:
             await self.restore()
             try:
                 yield self
@@ -111,6 +125,7 @@ class SimulatedPeer:
 
     async def cut(self) -> None:
         """The device loses its power: every connection goes, none can be made."""
+        self._announce(None)
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -122,8 +137,25 @@ class SimulatedPeer:
     async def restore(self) -> None:
         """The device is back, on the same port, its codes kept."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(self._serve, self.host, self.port)
             self.port = self._server.sockets[0].getsockname()[1]
+        told = Announced(
+            device_id=self.device_id,
+            address=self.host,
+            version=self.version,
+            product=self.product,
+        )
+        self._announce(told)
+
+    async def move(self, host: str) -> None:
+        """The device gets another address: it is gone from the old one."""
+        await self.cut()
+        self.host = host
+        await self.restore()
+
+    def _announce(self, told: Announced | None) -> None:
+        if self._announcer is not None:
+            self._announcer.told = told
 
     def push(self, lock: SimulatedLock, push: Push) -> None:
         """Report a data point to every client."""
@@ -281,12 +313,13 @@ class _Client:
             self._send(frame.command, b'{"dps":{}}', answers=frame)
 
     def _online(self, frame: Received) -> None:
-        lists: dict[str, list[str]] = {"online": [], "offline": []}
-        for lock in self._peer.locks:
-            if lock.node_id is not None:
+        behind = [lock for lock in self._peer.locks if lock.node_id is not None]
+        for start in range(self._peer.online_lists):
+            lists: dict[str, list[str | None]] = {"online": [], "offline": []}
+            for lock in behind[start :: self._peer.online_lists]:
                 lists["online" if lock.online else "offline"].append(lock.node_id)
-        body = {"reqType": "subdev_online_stat_report", "data": lists}
-        self._send(framing.LAN_EXT, json.dumps(body).encode(), answers=frame)
+            body = {"reqType": "subdev_online_stat_report", "data": lists}
+            self._send(framing.LAN_EXT, json.dumps(body).encode(), answers=frame)
 
     def push(self, cid: str | None, dps: dict[str, Any]) -> None:
         """Report data points to this client."""

@@ -1,7 +1,8 @@
-"""A Stays server on loopback: the External API as far as its reference describes it."""
+"""A Stays server: the External API as far as its reference describes it."""
 
 import base64
 import random  # noqa: TID251 - only as the type of what is injected
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,12 +58,14 @@ class SimulatedStays:
     clients: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: StaysFaults = field(default_factory=StaysFaults)
     requests: Counter[str] = field(default_factory=Counter)
+    host: str = "127.0.0.1"
     port: int = 0
+    tls: bool = False
 
     @property
     def url(self) -> str:
         """The address of the account."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     # --- what staff and channels do ------------------------------------------------------------
 
@@ -152,8 +155,11 @@ class SimulatedStays:
     # --- serving -------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def serving(self, port: int = 0) -> AsyncIterator[Self]:
-        """Serve on loopback inside the block; `port` 0 takes a free one."""
+    async def serving(
+        self, port: int = 0, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> AsyncIterator[Self]:
+        """Serve inside the block; `port` 0 takes a free one."""
+        self.host, self.tls = host, tls is not None
         app = web.Application(middlewares=[self._guard])
         api = "/external/v1"
         app.router.add_get(f"{api}/booking/reservations", self._list)
@@ -165,7 +171,7 @@ class SimulatedStays:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", port)
+            site = web.TCPSite(runner, host, port, ssl_context=tls)
             await site.start()
             self.port = runner.addresses[0][1]
             yield self

@@ -12,7 +12,7 @@ from gateway.clock import Clock
 from gateway.domain import events
 from gateway.errors import LockUnreachableError, WrongKeyError
 from gateway.tuya import frames
-from gateway.tuya.discovery import Sighting, find
+from gateway.tuya.discovery import Sighting
 from gateway.tuya.frames import Version
 from gateway.tuya.link import AUTO, Ack, Endpoint, Link
 
@@ -63,9 +63,9 @@ class Connection:
         *,
         clock: Clock,
         jitter: random.Random,
-        find: Callable[..., Awaitable[Sighting]] = find,
+        find: Callable[..., Awaitable[Sighting]] | None,
     ) -> None:
-        """`find` hears a device's own broadcasts; see `gateway.tuya.discovery.find`."""
+        """`find`: see `Discovery.find`. None: the peer is where the configuration says."""
         self.endpoint = endpoint
         # Held around a command until it is acknowledged: a hub's errors do not name the lock.
         self.turn = asyncio.Lock()
@@ -149,7 +149,7 @@ class Connection:
             LockUnreachableError: an "auto" one was not heard.
         """
         unknown = self._present.address == AUTO
-        if not unknown and (self._failures < _LOST_AFTER or self.endpoint.is_local):
+        if self._find is None or not (unknown or self._failures >= _LOST_AFTER):
             return
         try:
             sighting = await self._find(self.endpoint.device_id, name=self.endpoint.name)

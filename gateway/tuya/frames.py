@@ -39,6 +39,7 @@ __all__ = [
     "DP_QUERY_NEW",
     "HEART_BEAT",
     "LAN_EXT_STREAM",
+    "PREFIX_6699_BIN",
     "SESS_KEY_NEG_FINISH",
     "SESS_KEY_NEG_RESP",
     "SESS_KEY_NEG_START",

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from gateway.clock import Clock
 from gateway.ports import LockListener
 from gateway.tuya.connection import Connection
+from gateway.tuya.discovery import Discovery
 from gateway.tuya.driver import TuyaLock
 from gateway.tuya.link import Endpoint
 from gateway.tuya.profiles import PROFILES, Overrides, adapted
@@ -38,10 +39,12 @@ class TuyaSite:
         clock: Clock,
         jitter: random.Random,
         listener: LockListener,
+        discovery: Discovery,
     ) -> None:
         self._clock = clock
         self._jitter = jitter
         self._listener = listener
+        self._discovery = discovery
         self._tasks: asyncio.TaskGroup | None = None
         self._running: dict[Connection, asyncio.Task[None]] = {}
         self._connections: dict[str, Connection] = {}
@@ -86,8 +89,12 @@ class TuyaSite:
         locks = tuple(locks)
         for name, endpoint in _endpoints(hubs, locks).items():
             if name not in self._connections:
-                connection = Connection(endpoint, clock=self._clock, jitter=self._jitter)
-                self._connections[name] = connection
+                self._connections[name] = Connection(
+                    endpoint,
+                    clock=self._clock,
+                    jitter=self._jitter,
+                    find=None if endpoint.is_local else self._discovery.find,
+                )
         for entry in locks:
             if entry.name not in self._locks:
                 self._entries[entry.name] = entry

@@ -23,8 +23,10 @@ def context_of(cert: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def ensure_certificate(folder: Path, now: datetime) -> tuple[Path, Path]:
-    """The paths of certificate and key in `folder`, made when absent."""
+def ensure_certificate(
+    folder: Path, now: datetime, *, address: str = "127.0.0.1"
+) -> tuple[Path, Path]:
+    """The paths of certificate and key in `folder`, made when absent, valid for `address` too."""
     cert, key = folder / "http.crt", folder / "http.key"
     if cert.exists() and key.exists():
         return cert, key
@@ -41,9 +43,7 @@ def ensure_certificate(folder: Path, now: datetime) -> tuple[Path, Path]:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=365 * _YEARS))
         .add_extension(
-            x509.SubjectAlternativeName(
-                [*names, x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            ),
+            x509.SubjectAlternativeName([*names, x509.IPAddress(ipaddress.ip_address(address))]),
             critical=False,
         )
         .sign(private, hashes.SHA256())
