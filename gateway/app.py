@@ -31,6 +31,7 @@ from gateway.store import credentials as stored_credentials, jobs, reservations
 from gateway.store.database import Database, Session
 from gateway.store.secretbox import SecretBox
 from gateway.tuya.codec import Digits
+from gateway.tuya.discovery import Discovery
 from gateway.tuya.frames import Version
 from gateway.tuya.link import Endpoint
 from gateway.tuya.profiles import Overrides
@@ -109,10 +110,18 @@ def build_locks(
     jitter: random.Random,
     listener: Callable[[LockEvent], None],
     heartbeat: float,
+    discovery: Discovery,
 ) -> TuyaSite:
     """The hubs and locks of the configuration."""
     hubs, locks = _devices(config, heartbeat)
-    return TuyaSite(hubs=hubs, locks=locks, clock=clock, jitter=jitter, listener=listener)
+    return TuyaSite(
+        hubs=hubs,
+        locks=locks,
+        clock=clock,
+        jitter=jitter,
+        listener=listener,
+        discovery=discovery,
+    )
 
 
 def _devices(config: Config, heartbeat: float) -> tuple[list[Endpoint], list[LockEntry]]:
@@ -206,12 +215,14 @@ class Gateway:
         draw = random.Random()  # noqa: S311 - jitter and numbers of codes
         self.box = SecretBox.load(paths.pin_key)
         mint = Mint(site=self._site, box=self.box)
+        self._discovery = Discovery()
         self._locks = build_locks(
             config,
             clock=clock,
             jitter=draw,
             listener=self._on_lock_event,
             heartbeat=pace.heartbeat,
+            discovery=self._discovery,
         )
         self._scheduler = JobScheduler(
             clock=clock,
@@ -496,6 +507,18 @@ class Gateway:
     async def decide_held(self, *, confirm: bool, actor: str) -> int:
         """See `Daemon.decide_held`."""
         return await self._reconciler.decide_held(confirm=confirm, actor=actor)
+
+    async def sightings(self, seconds: float) -> list[dict[str, str]]:
+        """See `Daemon.sightings`."""
+        return [
+            {
+                "deviceId": one.device_id,
+                "address": one.address,
+                "version": one.version,
+                "product": one.product,
+            }
+            for one in await self._discovery.sightings(seconds)
+        ]
 
 
 def _client(config: Config, clock: Clock) -> AbstractAsyncContextManager[StaysClient]:

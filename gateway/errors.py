@@ -80,6 +80,10 @@ class CannotListenError(TransientError):
     """Broadcasts cannot be heard: a port is taken by a program that does not share it."""
 
 
+class BadDevicesFileError(PermanentError):
+    """A file that should be tinytuya's devices.json is none."""
+
+
 class StoreError(TransientError):
     """The database refused a read or a write: disk full, I/O error, busy."""
 

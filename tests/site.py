@@ -9,6 +9,7 @@ from gateway.clock import SystemClock
 from gateway.simulator.families import FAMILIES
 from gateway.simulator.lock import SimulatedLock
 from gateway.simulator.peer import SimulatedPeer
+from gateway.tuya.discovery import Discovery
 from gateway.tuya.driver import TuyaLock
 from gateway.tuya.frames import Version
 from gateway.tuya.link import Endpoint
@@ -81,6 +82,7 @@ async def wired(
             clock=clock,
             jitter=random.Random(1),
             listener=events.append,
+            discovery=Discovery(),
         )
         running = asyncio.ensure_future(site.run())
         try:

@@ -22,6 +22,7 @@ from gateway.notify.log import LogNotifier
 from gateway.ports import LockEvent
 from gateway.store.database import Database
 from gateway.store.secretbox import SecretBox
+from gateway.tuya.discovery import Discovery
 from gateway.tuya.site import TuyaSite
 
 _SWEEP = 2.0
@@ -177,7 +178,12 @@ class _Wiring:
     ) -> None:
         draw = random.Random()  # noqa: S311 - jitter and numbers of codes
         self.site: TuyaSite = build_locks(
-            config, clock=clock, jitter=draw, listener=self._hear, heartbeat=Pace().heartbeat
+            config,
+            clock=clock,
+            jitter=draw,
+            listener=self._hear,
+            heartbeat=Pace().heartbeat,
+            discovery=Discovery(),
         )
         self.queue = Credentials(
             database=database,

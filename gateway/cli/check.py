@@ -25,13 +25,17 @@ from gateway.cli.settings import (
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.config.load import warnings
-from gateway.errors import GatewayError, LockUnreachableError
+from gateway.config.model import Lock
+from gateway.errors import GatewayError, LockUnreachableError, WrongKeyError
 from gateway.observability import configure_logging
 from gateway.stays.client import StaysClient
 from gateway.store.database import Database
+from gateway.tuya.discovery import Discovery
 from gateway.tuya.driver import TuyaLock
+from gateway.tuya.link import AUTO
 
 _CLOCK_TOLERANCE = timedelta(minutes=5)
+_SEARCHES = 3  # of some seconds each
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +140,33 @@ async def _locks(config: Config) -> Iterable[Finding]:
         jitter=jitter,
         listener=lambda _event: None,
         heartbeat=Pace().heartbeat,
+        discovery=Discovery(),
     )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(site.run())
-        findings = await asyncio.gather(*(_lock(lock) for lock in site.locks.values()))
+        findings = await asyncio.gather(
+            *(_lock(site.locks[lock.name], found=_is_found(lock, config)) for lock in config.locks)
+        )
         running.cancel()
     return findings
 
 
-async def _lock(lock: TuyaLock) -> Finding:
-    try:
-        await lock.ready()
-    except LockUnreachableError as error:
-        return Finding(f"lock {lock.name}", good=False, detail=error.reason)
-    return Finding(f"lock {lock.name}", good=True, detail="reached and signed in")
+def _is_found(lock: Lock, config: Config) -> bool:
+    """Is the lock, or its hub, to be found by its broadcasts?"""
+    hubs = {hub.name: hub.address for hub in config.hubs}
+    return AUTO in {lock.address, hubs.get(lock.hub or "")}
+
+
+async def _lock(lock: TuyaLock, *, found: bool) -> Finding:
+    """What broadcasts itself may take a while to be heard."""
+    reason = ""
+    for _ in range(_SEARCHES if found else 1):
+        try:
+            await lock.ready()
+        except WrongKeyError as error:
+            return Finding(f"lock {lock.name}", good=False, detail=error.reason)
+        except LockUnreachableError as error:
+            reason = error.reason
+        else:
+            return Finding(f"lock {lock.name}", good=True, detail="reached and signed in")
+    return Finding(f"lock {lock.name}", good=False, detail=reason)

@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import ask, check, commissioning, demo, run, simulator
+from gateway.cli import ask, check, commissioning, demo, locks, run, simulator
 
 app = typer.Typer(
     name="gateway",
@@ -21,10 +21,9 @@ app.command("held")(ask.held)
 pins = typer.Typer(help="The PINs of stays.", no_args_is_help=True)
 pins.command("show")(ask.pin_show)
 app.add_typer(pins, name="pin")
-locks = typer.Typer(help="The locks.", no_args_is_help=True)
-locks.command("test")(commissioning.try_lock)
-locks.command("retire")(commissioning.retire)
-app.add_typer(locks, name="locks")
+locks.app.command("test")(commissioning.try_lock)
+locks.app.command("retire")(commissioning.retire)
+app.add_typer(locks.app, name="locks")
 
 
 @app.callback()

@@ -79,6 +79,7 @@ class Connection:
         self._failures = 0
         self._cut_short = 0
         self._contended = False
+        self.looking = False  # for its broadcasts, at this moment
         self._hurry = asyncio.Event()
         self._attempts = 0
         self._attempted = asyncio.Condition()
@@ -151,12 +152,15 @@ class Connection:
         unknown = self._present.address == AUTO
         if self._find is None or not (unknown or self._failures >= _LOST_AFTER):
             return
+        self.looking = True
         try:
             sighting = await self._find(self.endpoint.device_id, name=self.endpoint.name)
         except LockUnreachableError:
             if unknown:
                 raise
             return
+        finally:
+            self.looking = False
         self._present = self._as_seen(sighting)
 
     def _as_seen(self, sighting: Sighting) -> Endpoint:

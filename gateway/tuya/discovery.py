@@ -152,8 +152,9 @@ class Discovery:
         with suppress(OSError):
             data, sender = ear.recvfrom(_MOST_BYTES)
             sighting = read_broadcast(data, sender[0])
-            for hear in tuple(self._hearers) if sighting is not None else ():
-                hear(sighting)
+            if sighting is not None:
+                for hear in tuple(self._hearers):
+                    hear(sighting)
 
     def _ask(self) -> None:
         for address, network in _networks():

@@ -212,7 +212,9 @@ class TuyaLock:
             async with asyncio.timeout(READY_SECONDS):
                 await self._connection.ready()
         except TimeoutError:
-            raise LockUnreachableError(self.name, "no connection in time") from None
+            looking = self._connection.looking
+            reason = "not heard on the network yet" if looking else "no connection in time"
+            raise LockUnreachableError(self.name, reason) from None
         if not self._online:
             self._connection.ask_online()
             raise LockUnreachableError(self.name, "its hub says that it is offline")

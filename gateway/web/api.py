@@ -1,5 +1,6 @@
 """The routes: JSON in camelCase, times RFC 3339 in UTC."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from gateway.web.auth import ACTOR, SAFE_CHANNEL
 
 _MOST_PAGES = 100_000
 _SHOWN_DIGITS = 2
+_MOST_SECONDS = 4.0  # of listening: a request has 5 s
 
 
 class Daemon(Protocol):
@@ -44,6 +46,14 @@ class Daemon(Protocol):
 
     async def decide_held(self, *, confirm: bool, actor: str) -> int:
         """Let go, or keep, what the brake holds; how many stays that were."""
+        ...
+
+    async def sightings(self, seconds: float) -> list[dict[str, str]]:
+        """The devices heard on the LAN meanwhile, as `sightings` shows them.
+
+        Raises:
+            CannotListenError: the ports are taken.
+        """
         ...
 
 
@@ -222,6 +232,13 @@ class Api:
     async def locks(self, _request: web.Request) -> web.Response:
         """All locks."""
         return data([_lock(row) for row in await self._locks()])
+
+    async def sightings(self, request: web.Request) -> web.Response:
+        """What is heard on the LAN for some seconds."""
+        text = request.query.get("seconds", f"{_MOST_SECONDS}")
+        if not re.fullmatch(r"\d(\.\d{1,3})?", text) or not 0 < float(text) <= _MOST_SECONDS:
+            raise web.HTTPBadRequest(text=f"seconds is a number up to {_MOST_SECONDS:g}")
+        return data(await self._daemon.sightings(float(text)))
 
     async def lock(self, request: web.Request) -> web.Response:
         """One lock."""

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from gateway.clock import Clock
-from gateway.errors import RunInProgressError, StoreError
+from gateway.errors import CannotListenError, RunInProgressError, StoreError
 from gateway.web.api import Api
 from gateway.web.auth import (
     ACTOR,
@@ -63,6 +63,7 @@ def build_app(
             web.get(f"{admin}/reservations/{{id}}", api.reservation),
             web.get(f"{admin}/reservations/{{id}}/pin", api.pin),
             web.get(f"{admin}/locks", api.locks),
+            web.get(f"{admin}/locks/sightings", api.sightings),
             web.get(f"{admin}/locks/{{name}}", api.lock),
             *commissioning.routes(admin),
         ]
@@ -90,6 +91,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error(problem.status, code, problem.text or problem.reason)
     except RunInProgressError as problem:
         return error(409, "run_in_progress", str(problem))
+    except CannotListenError as problem:
+        return error(503, "cannot_listen", str(problem))
     except StoreError:
         return error(503, "store_unavailable", "the database refuses: see the journal")
     except Exception:  # noqa: BLE001 - one request fails, logged; the others go on
