@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test seeds fuzz matrix lint format lock clean
+.PHONY: setup demo test seeds fuzz matrix lan lint format lock clean
 
 setup: $(READY)
 
@@ -31,6 +31,10 @@ fuzz: $(READY)
 # What is known after a create, for every profile, way, version and fault: the table of docs/locks.md.
 matrix: $(READY)
 	$(BIN)/python -m tests.matrix
+
+# Locks found by real broadcasts, in network namespaces of Linux; needs root.
+lan: $(READY)
+	$(BIN)/python tests/lan/lan.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

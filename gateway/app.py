@@ -199,6 +199,7 @@ class Gateway:
         notifier: Notifier,
         pace: Pace,
         is_local: Callable[[str], bool],
+        discovery: Discovery,
     ) -> None:
         self._config = config
         self.paths = paths
@@ -215,7 +216,7 @@ class Gateway:
         draw = random.Random()  # noqa: S311 - jitter and numbers of codes
         self.box = SecretBox.load(paths.pin_key)
         mint = Mint(site=self._site, box=self.box)
-        self._discovery = Discovery()
+        self._discovery = discovery
         self._locks = build_locks(
             config,
             clock=clock,
@@ -302,6 +303,7 @@ class Gateway:
         notifier: Notifier | None = None,
         pace: Pace | None = None,
         is_local: Callable[[str], bool] = is_local,
+        discovery: Discovery | None = None,
     ) -> "AsyncIterator[Gateway]":
         """A gateway that runs inside the block. `is_local`: is a peer's address this machine?
 
@@ -323,6 +325,7 @@ class Gateway:
                 notifier=notifier or LogNotifier(),
                 pace=pace or Pace(),
                 is_local=is_local,
+                discovery=discovery or Discovery(),
             )
             await gateway._reconciler.close_interrupted()
             await stack.enter_async_context(

@@ -47,7 +47,7 @@ class House:
     """Two flats behind one street door: `street` (mk, direct), `apt-101` (ble) and `apt-102`
     (zigbee) behind a hub. `on_lan`: whoever asks is taken for another machine of the LAN.
     `model_101`, `overrides_101`: how the ble lock differs from its family, and what the
-    configuration says of it."""
+    configuration says of it. `discovery`: how devices are heard."""
 
     def __init__(
         self,
@@ -58,10 +58,12 @@ class House:
         on_lan=False,
         model_101=None,
         overrides_101=None,
+        discovery=None,
         **settings,
     ):
         self.overrides_101 = {"deadline": 2.0} | (overrides_101 or {})
         self.pace = pace or Pace()
+        self.discovery = discovery
         self.is_local = (lambda _: False) if on_lan else is_local
         idle = 3 * self.pace.heartbeat
         self.clock = clock
@@ -209,6 +211,7 @@ class House:
             notifier=self.notices,
             pace=self.pace,
             is_local=self.is_local,
+            discovery=self.discovery,
         ) as gateway:
             self.gateway = gateway
             yield self

@@ -49,7 +49,7 @@ app = typer.Typer(help="The locks: what is configured, what is on the LAN.", no_
 
 @app.command("list")
 def list_locks(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) -> None:
-    """Show the configured locks: profile, hub, reachability, battery, codes, clock."""
+    """Show the configured locks: profile and grade of its evidence, reachability, codes, clock."""
     settings, paths = read_config(config)
     told = ask(settings, paths, "GET", "/api/admin/locks").data()
     configured = {lock.name: lock for lock in settings.locks}
@@ -129,6 +129,7 @@ class _Site:
                 address=lock.address or "",
                 version=lock.version or "",
                 profile=lock.profile,
+                hub=lock.hub or "",
             )
             for lock in self.config.locks
         )

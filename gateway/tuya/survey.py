@@ -29,7 +29,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configured:
-    """A hub or lock of the configuration; `address` empty: behind a hub."""
+    """A hub or lock of the configuration. `hub`: the name of the hub it is behind, if any."""
 
     kind: str  # "hub" or "lock"
     name: str
@@ -37,6 +37,7 @@ class Configured:
     address: str = ""
     version: str = ""
     profile: str = ""
+    hub: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Row:
 class _Known:
     configured: Mapping[str, Configured]
     devices: Mapping[str, WizardDevice]
+    heard: Mapping[str, Sequence[Sighting]]
 
     def children(self, device_id: str) -> list[WizardDevice]:
         return [one for one in self.devices.values() if one.sub and one.parent == device_id]
@@ -82,21 +84,41 @@ def survey(
     known = _Known(
         configured={one.device_id: one for one in configured},
         devices={one.device_id: _placed(one, heard) for one in devices},
+        heard=heard,
     )
     devices = tuple(known.devices.values())
     peers = [
         *heard,
-        *(one.device_id for one in configured if one.address and one.device_id not in heard),
+        *(one.device_id for one in configured if not one.hub and one.device_id not in heard),
         *(one.device_id for one in devices if _is_peer(one, known) and one.device_id not in heard),
     ]
     rows: list[Row] = []
     for device_id in dict.fromkeys(peers):
         rows.append(_peer(device_id, heard.get(device_id, []), known))
-        rows += [_child(one, rows[-1], known) for one in known.children(device_id)]
+        rows += _behind(rows[-1], known)
     shown = {row.device_id for row in rows}
     orphans = (one for one in devices if one.sub and one.device_id not in shown)
     rows += [_child(one, None, known) for one in orphans if is_lock(one.category, one.codes)]
     return tuple(rows)
+
+
+def _behind(hub: Row, known: _Known) -> list[Row]:
+    """What the file puts behind a hub, then what the configuration alone does."""
+    children = [_child(one, hub, known) for one in known.children(hub.device_id)]
+    mine = known.configured.get(hub.device_id)
+    told = {row.device_id for row in children} | set(known.heard)
+    return children + [
+        Row(
+            device_id=one.device_id,
+            standing=Standing.KNOWN,
+            what=f"lock {one.name}",
+            name=one.name,
+            detail="",
+            hub=hub.device_id,
+        )
+        for one in known.configured.values()
+        if mine is not None and one.hub == mine.name and one.device_id not in told
+    ]
 
 
 def _placed(device: WizardDevice, heard: Mapping[str, object]) -> WizardDevice:
@@ -137,8 +159,9 @@ def _peer(device_id: str, heard: list[Sighting], known: _Known) -> Row:
 
 def _configured(row: Row, mine: Configured, heard: list[Sighting]) -> Row:
     row = replace(row, what=f"{mine.kind} {mine.name}", name=row.name or mine.name)
-    if not mine.address:
-        return replace(row, standing=Standing.KNOWN, detail="behind its hub" if not heard else "")
+    if mine.hub:
+        detail = f"configured behind {mine.hub}, and broadcasts itself: it has Wi-Fi of its own"
+        return replace(row, standing=Standing.DIFFERS, detail=detail)
     if not heard:
         where = "" if mine.address == AUTO else f" at {mine.address}"
         detail = f"configured{where}, not heard: no power, no Wi-Fi, or another network?"

@@ -236,7 +236,7 @@ class Api:
     async def sightings(self, request: web.Request) -> web.Response:
         """What is heard on the LAN for some seconds."""
         text = request.query.get("seconds", f"{_MOST_SECONDS}")
-        if not re.fullmatch(r"\d(\.\d{1,3})?", text) or not 0 < float(text) <= _MOST_SECONDS:
+        if not re.fullmatch(r"[0-9](\.[0-9]{1,3})?", text) or not 0 < float(text) <= _MOST_SECONDS:
             raise web.HTTPBadRequest(text=f"seconds is a number up to {_MOST_SECONDS:g}")
         return data(await self._daemon.sightings(float(text)))
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -16,20 +16,13 @@ from gateway.tuya.connection import Connection
 from gateway.tuya.discovery import Discovery
 from gateway.tuya.frames import Version
 from gateway.tuya.link import Endpoint
+from tests.lan.ports import a_mouth, free_ports
 from tests.site import KEY
 from tests.virtual_time import run_virtual
 
 EVERYBODY = "127.255.255.255"
 ADDRESSES = [f"127.0.0.{last}" for last in (1, 61, 62, 63, 64)]
 pytestmark = pytest.mark.allow_hosts(ADDRESSES)
-
-
-def free_ports():
-    """Three UDP ports of this test alone: others may be broadcasting meanwhile."""
-    with a_mouth() as one, a_mouth() as two, a_mouth() as three:
-        for probe in (one, two, three):
-            probe.bind(("", 0))
-        return tuple(probe.getsockname()[1] for probe in (one, two, three))
 
 
 def air_of(ports):
@@ -48,13 +41,6 @@ def a_device(device_id, version, air, clock):
         product="product1",
         air=air,
     )
-
-
-@contextmanager
-def a_mouth():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
-        mouth.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        yield mouth
 
 
 def test_devices_of_every_version_are_heard_where_they_are():

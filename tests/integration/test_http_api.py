@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import sqlite3
 import ssl
 from contextlib import asynccontextmanager
@@ -13,10 +14,13 @@ import jwt
 import pytest
 
 from gateway.domain import events
+from gateway.simulator.broadcasts import Announced
 from gateway.store.database import Database
+from gateway.tuya.discovery import Discovery
 from gateway.web.tls import ensure_certificate
 from tests.builders import utc
 from tests.house import START, UNHURRIED, a_house, at, living
+from tests.lan.ports import free_ports
 from tests.virtual_time import run_virtual
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
@@ -603,6 +607,47 @@ def test_locks_are_shown_with_what_is_known_of_them(tmp_path):
         assert one["data"] == apt_101
 
     living(tmp_path, story)
+
+
+def test_what_is_heard_on_the_lan_is_told(tmp_path):
+    ports = free_ports()
+    told = Announced(device_id="bf01", address="192.0.2.7", version="3.5", product="key1")
+
+    async def story(house):
+        path = "/api/admin/locks/sightings?seconds=0.5"
+        asked = asyncio.ensure_future(house.api("GET", path))
+        await house.clock.sleep(0.2)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+            mouth.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            mouth.sendto(told.datagram(), ("127.255.255.255", ports[1]))
+        status, body = await asked
+        heard = {"deviceId": "bf01", "address": "192.0.2.7", "version": "3.5", "product": "key1"}
+        assert (status, body["data"]) == (200, [heard])
+
+    living(tmp_path, story, discovery=Discovery(ports))
+
+
+@pytest.mark.parametrize("seconds", ["0", "4.5", "-1", "x", "", "nan", "1e9", "²"])
+def test_listening_for_a_time_that_makes_no_sense_is_answered_400(tmp_path, seconds):
+    async def story(house):
+        status, body = await house.api("GET", f"/api/admin/locks/sightings?seconds={seconds}")
+        assert (status, body["error"]["code"]) == (400, "bad_request")
+        assert "up to 4" in body["error"]["message"]
+
+    living(tmp_path, story)
+
+
+def test_a_port_that_another_program_holds_is_told(tmp_path):
+    ports = free_ports()
+
+    async def story(house):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+            holder.bind(("127.0.0.1", ports[0]))
+            status, body = await house.api("GET", "/api/admin/locks/sightings?seconds=1")
+        assert (status, body["error"]["code"]) == (503, "cannot_listen")
+        assert f"UDP port {ports[0]}" in body["error"]["message"]
+
+    living(tmp_path, story, discovery=Discovery(ports))
 
 
 def test_health_needs_no_token_and_tells_no_name(tmp_path):

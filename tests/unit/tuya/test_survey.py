@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -56,6 +57,7 @@ def heard(device_id, version="3.4", address="192.168.1.20"):
 def looked(sightings=(), configured=(), entries=(), *, keys=True):
     devices, _ = read_devices(json.dumps(list(entries)))
     rows = survey(sightings, configured, devices)
+    assert len({row.device_id for row in rows}) == len(rows)
     return {row.device_id: row for row in rows}, proposal(rows, configured, with_keys=keys)
 
 
@@ -68,6 +70,23 @@ def loaded(tmp_path, toml):
 HUB_1 = Configured(
     kind="hub", name="hub-1", device_id="hub-1", address="192.168.1.20", version="3.4"
 )
+
+APT = Configured(kind="lock", name="apt", device_id="lock-1", profile="zigbee_temp27", hub="hub-1")
+
+
+def test_configured_locks_stand_under_their_hub_without_a_file_too():
+    rows, _ = looked([heard("hub-1")], [HUB_1, APT])
+
+    assert list(rows) == ["hub-1", "lock-1"]
+    assert (rows["lock-1"].standing, rows["lock-1"].hub) == (Standing.KNOWN, "hub-1")
+
+
+def test_a_lock_configured_behind_a_hub_that_broadcasts_itself_is_told():
+    rows, toml = looked([heard("hub-1"), heard("lock-1")], [HUB_1, APT])
+
+    assert rows["lock-1"].standing is Standing.DIFFERS
+    assert "it has Wi-Fi of its own" in rows["lock-1"].detail
+    assert toml == ""
 
 
 def test_a_hub_its_lock_and_a_lock_of_its_own_become_a_configuration_that_loads(tmp_path):
@@ -171,8 +190,7 @@ def test_a_configured_peer_that_is_not_heard_is_named():
 
 
 def test_a_configured_lock_whose_codes_say_another_family_is_told():
-    lock = Configured(kind="lock", name="apt", device_id="lock-1", profile="zigbee_temp27")
-    rows, _ = looked([heard("hub-1")], [HUB_1, lock], [a_hub(), behind("hub-1", "lock-1")])
+    rows, _ = looked([heard("hub-1")], [HUB_1, APT], [a_hub(), behind("hub-1", "lock-1")])
 
     assert rows["lock-1"].detail == "configured as zigbee_temp27, its codes say ble_temp"
 
@@ -327,7 +345,7 @@ sightings = st.builds(
 def test_no_file_and_no_broadcast_crash_the_survey_or_make_a_configuration_that_does_not_load(
     tmp_path_factory, seen, file, configured
 ):
-    known = [HUB_1, Configured(kind="lock", name="a", device_id="a", profile="ble_temp")]
+    known = [HUB_1, replace(APT, name="a", device_id="a")]
     known = known if configured else []
 
     rows, toml = looked(seen, known, file)
