@@ -63,7 +63,7 @@ def list_locks(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = Fal
     if json_:
         write_line(json.dumps(rows))
         return
-    table = Table("lock", "profile", "hub", "reachable", "battery", "codes", "others'", "clock")
+    table = Table("lock", "profile", "hub", "reachable", "battery", "codes", "not ours", "clock")
     for row in rows:
         cells = (
             row["name"],

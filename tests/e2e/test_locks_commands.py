@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import tomllib
@@ -150,15 +151,24 @@ async def asks_the_daemon(folder, scan):
     assert standings(out) == dict.fromkeys(DEVICES | {"sim-101", "sim-102"}, "known")
     assert json.loads(out)["notes"] == []
 
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", 6666))
+        status, _, err = await gateway(*scan, folder=folder)
+    assert status == 1
+    assert "the gateway answers: cannot listen" in err
 
+
+@pytest.mark.timeout(240)
 async def test_scan_works_beside_a_configuration_that_is_invalid_or_missing(tmp_path):
     scan = ("locks", "scan", "--seconds", "1")
-    status, out, err = await gateway(*scan, folder=tmp_path)
+    with alone_on_air():
+        status, out, err = await gateway(*scan, folder=tmp_path)
     assert status == 0, err
     assert "config.toml does not exist: all is new" in out
 
     (tmp_path / "config.toml").write_text("[stays]\n[[nonsense]]\n")
-    status, out, err = await gateway(*scan, folder=tmp_path)
+    with alone_on_air():
+        status, out, err = await gateway(*scan, folder=tmp_path)
     assert status == 0, err
     assert "config.toml is not valid" in out
     assert "Traceback" not in out + err
@@ -184,12 +194,14 @@ async def test_a_devices_file_that_is_none_is_told_at_once(tmp_path, content, sa
     assert "Traceback" not in err
 
 
+@pytest.mark.timeout(240)
 async def test_names_that_would_paint_the_screen_are_shown_as_they_are(tmp_path):
     mk = {"1": {"code": "unlock_method_create"}, "2": {"code": "unlock_method_delete"}}
     hostile = {"id": "[red]x[/]", "name": "[bold]\x1b[31mDoor[/nope]", "mapping": mk}
     (tmp_path / "devices.json").write_text(json.dumps([hostile]))
     scan = ("locks", "scan", "--seconds", "1", "--devices", "devices.json")
-    status, out, err = await gateway(*scan, folder=tmp_path)
+    with alone_on_air():
+        status, out, err = await gateway(*scan, folder=tmp_path)
 
     assert status == 0, err
     assert "[bold][31mDoor[/nope]" in out

@@ -69,7 +69,7 @@ class House:
             assert line, "the simulator did not start"
             self.config += line
         certificate = self.config.splitlines()[0].split("SSL_CERT_FILE=")[1]
-        self.environ = os.environ | {"SSL_CERT_FILE": certificate, "COLUMNS": "150"}
+        self.environ = os.environ | {"SSL_CERT_FILE": certificate, "COLUMNS": "124"}
         self._answers = []
         threading.Thread(target=self._listen, daemon=True).start()
 
