@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tinytuya.core import PREFIX_6699_VALUE, TuyaMessage, pack_message
@@ -209,11 +210,19 @@ def _ear(port: int) -> socket.socket:
     return ear
 
 
+def _interfaces() -> list[str]:
+    """Their names; socket.if_nameindex needs a netlink socket, which a service may not have."""
+    try:
+        return [path.name for path in Path("/sys/class/net").iterdir()]
+    except OSError:
+        return []
+
+
 def _networks() -> Iterator[tuple[str, str]]:
     """Our address in each IPv4 network, with the broadcast address there."""
     yield _LOOPBACK
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        for _, interface in socket.if_nameindex():
+        for interface in _interfaces():
             named = struct.pack("256s", interface.encode()[:15])
             with suppress(OSError):  # it has no address
                 own, network = (
