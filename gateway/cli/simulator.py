@@ -100,6 +100,7 @@ async def _serve(
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # in the background of a shell there is no prompt
     async with property_.serving(), asyncio.TaskGroup() as tasks:
         if devices is not None:
             _write(devices, devices_json(property_.peers))

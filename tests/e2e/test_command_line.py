@@ -220,4 +220,5 @@ async def test_help_names_every_command():
     assert status == 0
     named = set(re.findall(r"^. (\w+) ", out, re.MULTILINE))
     commands = {"run", "demo", "simulator", "check", "status", "reconcile", "token", "held", "pin"}
+    commands |= {"locks"}
     assert commands <= named
