@@ -30,6 +30,7 @@ from gateway.stays.client import StaysClient
 from gateway.store import credentials as stored_credentials, jobs, reservations
 from gateway.store.database import Database, Session
 from gateway.store.secretbox import SecretBox
+from gateway.timekeeping import ClockState, TimeFiles, Timekeeper
 from gateway.tuya.codec import Digits
 from gateway.tuya.discovery import Discovery
 from gateway.tuya.frames import Version
@@ -45,7 +46,7 @@ from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
 _STALE_AFTER = 3  # missed looks
 _REST_SECONDS = 2.0  # what is under way at the end has so long to be answered
-_HOUSEKEEPING_SECONDS = 6 * 3600.0
+_FIRST_HOUSEKEEPING, _HOUSEKEEPING_SECONDS = 600.0, 6 * 3600.0
 _PINS_KEPT = timedelta(days=7)
 
 _log = structlog.get_logger()
@@ -193,6 +194,7 @@ class Gateway:
         config: Config,
         paths: Paths,
         clock: Clock,
+        timekeeper: Timekeeper,
         database: Database,
         stays: StaysClient,
         stays_open: AsyncExitStack,
@@ -204,7 +206,7 @@ class Gateway:
         self._config = config
         self.paths = paths
         self._pace = pace
-        self._clock = clock
+        self._timekeeper = timekeeper
         self._database = database
         self._stays = stays
         self._stays_open = stays_open  # closes the client when another takes its place
@@ -219,7 +221,7 @@ class Gateway:
         self._discovery = discovery
         self._locks = build_locks(
             config,
-            clock=clock,
+            clock=timekeeper,
             jitter=draw,
             listener=self._on_lock_event,
             heartbeat=pace.heartbeat,
@@ -227,7 +229,7 @@ class Gateway:
         )
         self._scheduler = JobScheduler(
             clock=clock,
-            due_by=clock.now,
+            due_by=timekeeper.now,
             wake=self._on_due,
             reconcile=self._reconcile_by_cron,
             schedule=config.stays.schedule,
@@ -241,8 +243,8 @@ class Gateway:
             drivers=self._locks.locks,
             board=self._scheduler,
             notifier=notifier,
-            clock=clock,
-            now=clock.now,
+            clock=timekeeper,
+            now=timekeeper.now,
             draw=draw,
             mint=mint,
             sweep=pace.sweep,
@@ -253,8 +255,8 @@ class Gateway:
             board=self._scheduler,
             wake=self._credentials.wake,
             notifier=notifier,
-            clock=clock,
-            now=clock.now,
+            clock=timekeeper,
+            now=timekeeper.now,
         )
         self._run_wanted = asyncio.Event()
         self._guests_wanted = asyncio.Event()
@@ -265,8 +267,8 @@ class Gateway:
             credentials=self._credentials,
             mint=mint,
             board=self._scheduler,
-            monotonic=clock.monotonic,
-            now=clock.now,
+            monotonic=timekeeper.monotonic,
+            now=timekeeper.now,
         )
         api = Api(
             database=database,
@@ -274,7 +276,7 @@ class Gateway:
             daemon=self,
             lock_names=lambda: tuple(self._locks.locks),
             zone=lambda: self._site.zone,
-            clock=clock,
+            clock=timekeeper,
         )
         access = Access(
             secret=signing_secret(config, paths),
@@ -304,8 +306,11 @@ class Gateway:
         pace: Pace | None = None,
         is_local: Callable[[str], bool] = is_local,
         discovery: Discovery | None = None,
+        time_files: TimeFiles | None = None,
     ) -> "AsyncIterator[Gateway]":
         """A gateway that runs inside the block. `is_local`: is a peer's address this machine?
+
+        `time_files`: what the machine says of its clock; None: nothing.
 
         Raises:
             StoreBusyError, StoreNewerError, StoreError: the database cannot be used.
@@ -313,17 +318,26 @@ class Gateway:
         """
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(Database.open(paths.database))
+            notifier, pace = notifier or LogNotifier(), pace or Pace()
+            timekeeper = await Timekeeper.load(
+                clock=clock,
+                database=database,
+                notifier=notifier,
+                files=time_files or TimeFiles(),
+                cap=pace.scheduler,
+            )
             stays_open = await stack.enter_async_context(AsyncExitStack())
-            stays = await stays_open.enter_async_context(_client(config, clock))
+            stays = await stays_open.enter_async_context(_client(config, timekeeper))
             gateway = cls(
                 config=config,
                 paths=paths,
                 clock=clock,
+                timekeeper=timekeeper,
                 database=database,
                 stays=stays,
                 stays_open=stays_open,
-                notifier=notifier or LogNotifier(),
-                pace=pace or Pace(),
+                notifier=notifier,
+                pace=pace,
                 is_local=is_local,
                 discovery=discovery or Discovery(),
             )
@@ -341,6 +355,7 @@ class Gateway:
                     for task in background:
                         task.cancel()
                     await gateway._stop_guests()
+                    await gateway._keep_time()
 
     async def _start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         rows = await self._database.read(jobs.all_jobs)
@@ -355,6 +370,7 @@ class Gateway:
             tasks.create_task(self._reconcile_on_demand(), name="reconciliation"),
             tasks.create_task(self._keep_house(), name="housekeeping"),
             tasks.create_task(self._watch_scheduler(), name="scheduler"),
+            tasks.create_task(self._timekeeper.run(self._on_step), name="clock"),
         ]
 
     @property
@@ -404,7 +420,9 @@ class Gateway:
         await self._stop_guests()
         if config.stays != self._config.stays:
             await self._stays_open.aclose()
-            self._stays = await self._stays_open.enter_async_context(_client(config, self._clock))
+            self._stays = await self._stays_open.enter_async_context(
+                _client(config, self._timekeeper)
+            )
         self._config, self._site = config, site
         self._reconciler.adopt(self._rules(mint))
         self._scheduler.reschedule(config.stays.schedule, site.zone)
@@ -427,6 +445,21 @@ class Gateway:
     def _on_due(self, job: Job) -> None:
         self._credentials.wake_credential(job.credential_id)
 
+    async def _on_step(self) -> None:
+        """Time, or the trust in it, has changed: every window is looked at anew."""
+        try:
+            self._scheduler.restart_from(await self._database.read(jobs.all_jobs))
+        except StoreError as error:
+            _log.error("store.refused", during="clock", reason=str(error))
+        self._credentials.wake_all()
+        self._run_wanted.set()  # Stays knows what time it is
+
+    async def _keep_time(self) -> None:
+        try:
+            await self._timekeeper.close()
+        except StoreError as error:
+            _log.error("store.refused", during="clock", reason=str(error))
+
     async def _reconcile_by_cron(self) -> None:
         self._run_wanted.set()
 
@@ -439,6 +472,7 @@ class Gateway:
                     await self._reconciler.run()
             except StoreError as error:
                 _log.error("store.refused", during="reconciliation", reason=str(error))
+            self._timekeeper.expect_no_stays()
             self._guests_wanted.set()
 
     async def _read_guests(self) -> None:
@@ -451,20 +485,26 @@ class Gateway:
                 _log.warning("guests.unread", reason=str(error))
 
     async def _keep_house(self) -> None:
-        """Erase what is no longer needed."""
+        """Erase what is no longer needed, by a time that somebody vouches for."""
+        pause = _FIRST_HOUSEKEEPING
         while True:
-            now = self._clock.now()
+            await self._timekeeper.sleep(pause)
+            if not self._timekeeper.verdict.sure:
+                continue
+            pause = _HOUSEKEEPING_SECONDS
+            now = self._timekeeper.now()
             guests_before = now - timedelta(days=self._config.store.retention_days)
 
-            async def body(session: Session, before: datetime = guests_before) -> None:
+            async def body(
+                session: Session, before: datetime = guests_before, now: datetime = now
+            ) -> None:
                 await reservations.erase_guests(session, before)
-                await stored_credentials.erase_pins(session, self._clock.now() - _PINS_KEPT)
+                await stored_credentials.erase_pins(session, now - _PINS_KEPT)
 
             try:
                 await self._database.transaction(body)
             except StoreError as error:
                 _log.error("store.refused", during="housekeeping", reason=str(error))
-            await self._clock.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _watch_scheduler(self) -> None:
         """A bug in a job ends the daemon, for systemd to start it again."""
@@ -499,13 +539,21 @@ class Gateway:
         return self._stalled()
 
     def _stalled(self) -> tuple[str, ...]:
-        now = self._clock.monotonic()
+        now = self._timekeeper.monotonic()
         found = []
         if _stale(self._scheduler.last_tick, now, self._pace.scheduler):
             found.append("scheduler_stalled")
         if _stale(self._credentials.last_sweep, now, self._pace.sweep):
             found.append("sweep_stalled")
         return tuple(found)
+
+    def clock_state(self) -> ClockState:
+        """See `Daemon.clock_state`."""
+        return self._timekeeper.state()
+
+    async def trust_clock(self, actor: str) -> ClockState:
+        """See `Daemon.trust_clock`."""
+        return await self._timekeeper.trust(actor)
 
     async def decide_held(self, *, confirm: bool, actor: str) -> int:
         """See `Daemon.decide_held`."""
@@ -524,12 +572,13 @@ class Gateway:
         ]
 
 
-def _client(config: Config, clock: Clock) -> AbstractAsyncContextManager[StaysClient]:
+def _client(config: Config, timekeeper: Timekeeper) -> AbstractAsyncContextManager[StaysClient]:
     return StaysClient.open(
         url=config.stays.url,
         client_id=config.stays.client_id.get_secret_value(),
         client_secret=config.stays.client_secret.get_secret_value(),
-        clock=clock,
+        clock=timekeeper,
+        on_date=timekeeper.hear_stays,
     )
 
 

@@ -139,7 +139,7 @@ class Reconciler:
         await self._database.transaction(lambda session: runs.open_run(session, run_id, started))
         log.info(events.RECONCILE_STARTED)
         try:
-            feed = await self._read_unless_interrupted(started)
+            feed = await self._read_unless_interrupted()
         except TimeoutError:
             await self._failed(run_id, began, "interrupted by a reload", told=False)
             log.info(events.RECONCILE_FAILED, reason="interrupted by a reload")
@@ -205,19 +205,24 @@ class Reconciler:
 
     # --- reading -------------------------------------------------------------------------------
 
-    async def _read_unless_interrupted(self, now: datetime) -> Feed:
+    async def _read_unless_interrupted(self) -> Feed:
         """Raises TimeoutError when interrupted."""
         self._reading = asyncio.timeout(0 if self._interrupted else None)
         try:
             async with self._reading:
-                return await self._read(now)
+                return await self._read()
         finally:
             self._reading = None
 
-    async def _read(self, now: datetime) -> Feed:
-        span = Span.around(now, self._site.zone, back=self._lookback_days, ahead=self._horizon_days)
+    async def _read(self) -> Feed:
         listings = tuple(one for unit in self._site.units for one in unit.stays_ids)
-        feed = await self._reader.read_list(span, listings if self._only_mapped else ())
+        asked = listings if self._only_mapped else ()
+        span = self._span()
+        feed = await self._reader.read_list(span, asked)
+        if self._span() != span:  # Stays' own clock has shown that ours was wrong
+            span = self._span()
+            feed = await self._reader.read_list(span, asked)
+        now = self._now()
         stored = await self._database.read(
             lambda session: reservations.current(session, now - _RECENT)
         )
@@ -231,6 +236,11 @@ class Reconciler:
         missing.sort(key=lambda one: (one.check_in_date, one.id))
         await self._reader.look_up(feed, missing, stored)
         return feed
+
+    def _span(self) -> Span:
+        return Span.around(
+            self._now(), self._site.zone, back=self._lookback_days, ahead=self._horizon_days
+        )
 
     def _is_missing(self, row: StoredReservation, feed: Feed, span: Span, now: datetime) -> bool:
         one = row.reservation

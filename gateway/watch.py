@@ -105,7 +105,7 @@ class LockWatch:
 
     async def _alarm(self, lock: str, alarm: str) -> None:
         now, last = self._now(), self._alarms.get((lock, alarm))
-        if last is not None and now < last + _ALARM_REST:
+        if last is not None and last <= now < last + _ALARM_REST:
             return
         self._alarms[lock, alarm] = now
         if alarm == "low_battery":

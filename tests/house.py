@@ -47,7 +47,9 @@ class House:
     """Two flats behind one street door: `street` (mk, direct), `apt-101` (ble) and `apt-102`
     (zigbee) behind a hub. `on_lan`: whoever asks is taken for another machine of the LAN.
     `model_101`, `overrides_101`: how the ble lock differs from its family, and what the
-    configuration says of it. `discovery`: how devices are heard."""
+    configuration says of it. `discovery`: how devices are heard. `world`: the clock of Stays and the
+    locks, where it is another than the gateway's own. `time_files`: what the gateway's machine says
+    of its clock."""
 
     def __init__(
         self,
@@ -59,6 +61,8 @@ class House:
         model_101=None,
         overrides_101=None,
         discovery=None,
+        world=None,
+        time_files=None,
         **settings,
     ):
         self.overrides_101 = {"deadline": 2.0} | (overrides_101 or {})
@@ -67,7 +71,9 @@ class House:
         self.is_local = (lambda _: False) if on_lan else is_local
         idle = 3 * self.pace.heartbeat
         self.clock = clock
-        self.stays = SimulatedStays(random.Random(5))
+        self.time_files = time_files
+        self.world = clock = world or clock
+        self.stays = SimulatedStays(random.Random(5), clock=clock)
         self.street = MkLock(name="street", device_id="street-device", clock=clock, capacity=200)
         self.apt_101 = BleLock(
             name="apt-101", device_id="d101", node_id="cid-101", clock=clock, **(model_101 or {})
@@ -195,15 +201,20 @@ class House:
         }
         return {KEY, self.stays.client_secret, self.token} | self.pins | held
 
+    def sign_in(self):
+        """An admin's token, made on the gateway's machine as the command line does."""
+        config = self.config()
+        secret = signing_secret(config, Paths.of(config, folder=self.folder, environ={}))
+        self.token = issue_token(
+            secret, subject="tester", ttl=timedelta(days=400), now=self.clock.now()
+        )
+
     @asynccontextmanager
     async def running(self):
         """The gateway runs inside the block; its state stays from one block to the next."""
         config = self.config()
         paths = Paths.of(config, folder=self.folder, environ={})
-        secret = signing_secret(config, paths)
-        self.token = issue_token(
-            secret, subject="tester", ttl=timedelta(days=400), now=self.clock.now()
-        )
+        self.sign_in()
         async with Gateway.running(
             config,
             paths,
@@ -212,6 +223,7 @@ class House:
             pace=self.pace,
             is_local=self.is_local,
             discovery=self.discovery,
+            time_files=self.time_files,
         ) as gateway:
             self.gateway = gateway
             yield self
@@ -289,7 +301,7 @@ class House:
 
     def book(self, listing, start, length, **options):
         """A stay from `start` (a timedelta from now) for `length`, to the minute."""
-        zone_now = self.clock.now().astimezone(ZONE).replace(second=0, microsecond=0)
+        zone_now = self.world.now().astimezone(ZONE).replace(second=0, microsecond=0)
         check_in, check_out = zone_now + start, zone_now + start + length
         return self.stays.book(
             listing,
@@ -301,7 +313,7 @@ class House:
         )
 
     def rebook(self, reservation, start, length):
-        zone_now = self.clock.now().astimezone(ZONE).replace(second=0, microsecond=0)
+        zone_now = self.world.now().astimezone(ZONE).replace(second=0, microsecond=0)
         check_in, check_out = zone_now + start, zone_now + start + length
         self.stays.change(
             reservation,
@@ -354,4 +366,4 @@ def living(folder, story, **settings):
 
 async def at(house, moment):
     """Wait for a moment of virtual time."""
-    await house.clock.sleep((moment - house.clock.now()).total_seconds())
+    await house.clock.sleep((moment - house.world.now()).total_seconds())

@@ -67,6 +67,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.busy -= 1
 
 
+class TrueClock(SystemClock):
+    """The time in the world outside, whatever the machine's own clock is set to."""
+
+    def __init__(self, start: datetime):
+        self._start = start
+
+    def now(self):
+        return self._start + timedelta(seconds=asyncio.get_running_loop().time())
+
+
 def _counted(call):
     async def counting(self, *args, **kwargs):
         loop = asyncio.get_running_loop()

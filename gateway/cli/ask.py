@@ -31,8 +31,10 @@ def status(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) 
     run = ask(settings, paths, "GET", "/api/admin/reconciliation/status").data()
     stays = ask(settings, paths, "GET", "/api/admin/reservations?status=confirmed").data()
     locks = ask(settings, paths, "GET", "/api/admin/locks").data()
+    clock = ask(settings, paths, "GET", "/api/admin/clock").data()
     if json_:
-        write_line(json.dumps({"reconciliation": run, "reservations": stays, "locks": locks}))
+        shown = {"reconciliation": run, "reservations": stays, "locks": locks, "clock": clock}
+        write_line(json.dumps(shown))
         return
     last = run["lastRun"]
     console.print(
@@ -43,6 +45,8 @@ def status(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) 
         console.print(f"Last run: {last['startedAt']}, {last['duration']} ms, {counts}")
         if last["message"]:
             console.print(f"  {last['message']}", markup=False)
+    if not clock["trusted"]:
+        console.print(f"[bold red]Clock not trusted[/]: {clock_words(clock)}")
     console.print(_stays_table(stays))
     console.print(_locks_table(locks))
 
@@ -102,6 +106,27 @@ def reconcile(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = Fals
             console.print(run["message"], markup=False)
     if run["status"] != "success":
         raise typer.Exit(EXIT_FAILED)
+
+
+def clock_words(clock: dict[str, Any]) -> str:
+    """How the clock stands, with what to do."""
+    if clock["trusted"]:
+        who = ", ".join(clock["vouchedBy"])
+        return f"trusted ({who} vouches for it)" if who else "trusted (nothing speaks against it)"
+    return (
+        f"{'; '.join(clock['reasons'])}. It shows {clock['wall']}, work goes on by {clock['actsOn']}."
+        " Let it reach the Internet, or set the time and run gateway clock trust"
+    )
+
+
+def clock_trust(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) -> None:
+    """Vouch for the clock of this machine as it is now; this is audited."""
+    settings, paths = read_config(config)
+    clock = ask(settings, paths, "POST", "/api/admin/clock/trust").data()
+    if json_:
+        write_line(json.dumps(clock))
+    else:
+        console.print(f"{_local(clock['wall'])}: {clock_words(clock)}")
 
 
 def token(

@@ -5,13 +5,14 @@ import json
 import random  # noqa: TID251 - jitter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import typer
 from rich.table import Table
 
 from gateway.app import Pace, Paths, build_locks
+from gateway.cli.ask import clock_words
 from gateway.cli.daemon import NoDaemonError, request
 from gateway.cli.settings import (
     DEFAULT_CONFIG,
@@ -26,15 +27,16 @@ from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.config.load import warnings
 from gateway.config.model import Lock
+from gateway.domain.trust import Evidence, Witness, judge
 from gateway.errors import GatewayError, LockUnreachableError, WrongKeyError
 from gateway.observability import configure_logging
 from gateway.stays.client import StaysClient
 from gateway.store.database import Database
+from gateway.timekeeping import BUILT_AT
 from gateway.tuya.discovery import Discovery
 from gateway.tuya.driver import TuyaLock
 from gateway.tuya.link import AUTO
 
-_CLOCK_TOLERANCE = timedelta(minutes=5)
 _SEARCHES = 3  # of some seconds each
 
 
@@ -77,7 +79,8 @@ async def _check(config: Config, paths: Paths, path: Path) -> list[Finding]:
         findings += await _locks(config)
         return findings
     problems = ", ".join(answer.body.get("problems", ()))
-    findings.append(Finding("daemon", good=not problems, detail=problems or "running and ready"))
+    ready = answer.status < 400  # noqa: PLR2004 - HTTP's errors
+    findings.append(Finding("daemon", good=ready, detail=problems or "running and ready"))
     return findings + await _by_daemon(config, paths)
 
 
@@ -89,6 +92,8 @@ async def _by_daemon(config: Config, paths: Paths) -> list[Finding]:
     findings = [
         Finding("Stays", good=good, detail=(last or {}).get("message") or run["currentStatus"])
     ]
+    clock = (await request(config, paths, "GET", "/api/admin/clock")).data()
+    findings.append(Finding("clock", good=clock["trusted"], detail=clock_words(clock)))
     for lock in (await request(config, paths, "GET", "/api/admin/locks")).data():
         detail = lock["reason"] or ("reachable" if lock["reachable"] else "not reached yet")
         findings.append(
@@ -121,15 +126,23 @@ async def _stays(config: Config) -> Iterable[Finding]:
                 rows += len(page)
             theirs = stays.last_date
     except GatewayError as error:
-        return [Finding("Stays", good=False, detail=str(error))]
-    findings = [Finding("Stays", good=True, detail=f"signed in; {rows} reservations touch today")]
+        return [Finding("Stays", good=False, detail=str(error)), _clock(clock.now(), None)]
+    return [
+        Finding("Stays", good=True, detail=f"signed in; {rows} reservations touch today"),
+        _clock(clock.now(), theirs),
+    ]
+
+
+def _clock(now: datetime, theirs: datetime | None) -> Finding:
+    """Without a daemon: what can be said of the clock without what the daemon remembers."""
+    said = {} if theirs is None else {Witness.STAYS: theirs}
+    verdict = judge(Evidence(wall=now, built=BUILT_AT, said=said))
+    detail = "; ".join(doubt.words for doubt in verdict.doubts)
     if theirs is not None:
-        apart = abs(clock.now() - theirs)
-        detail = f"{round(apart.total_seconds())} s from Stays' clock"
-        if apart > _CLOCK_TOLERANCE:
-            detail += ": set the time (timedatectl set-ntp true)"
-        findings.append(Finding("clock", good=apart <= _CLOCK_TOLERANCE, detail=detail))
-    return findings
+        detail = f"{round(abs(now - theirs).total_seconds())} s from Stays' clock"
+    if not verdict.trusted:
+        detail += ": set the time (timedatectl set-ntp true)"
+    return Finding("clock", good=verdict.trusted, detail=detail or "nothing speaks against it")
 
 
 async def _locks(config: Config) -> Iterable[Finding]:

@@ -24,6 +24,14 @@ app.add_typer(pins, name="pin")
 locks.app.command("test")(commissioning.try_lock)
 locks.app.command("retire")(commissioning.retire)
 app.add_typer(locks.app, name="locks")
+clock = typer.Typer(help="The clock of this machine.", no_args_is_help=True)
+clock.command("trust")(ask.clock_trust)
+app.add_typer(clock, name="clock")
+
+
+@clock.callback()
+def _clock() -> None:
+    """The clock of this machine."""
 
 
 @app.callback()

@@ -30,6 +30,7 @@ from gateway.errors import ConfigError, GatewayError, StoreBusyError
 from gateway.observability import configure_logging
 from gateway.store.database import SQLITE_VERSION
 from gateway.systemd import ServiceManager
+from gateway.timekeeping import TimeFiles
 
 _log = structlog.get_logger()
 
@@ -113,7 +114,9 @@ async def _serve(config: Config, paths: Paths, path: Path) -> None:
     systemd = ServiceManager(os.environ, clock=clock)
     async with AsyncExitStack() as stack:
         signals = Signals()
-        gateway = await stack.enter_async_context(Gateway.running(config, paths, clock=clock))
+        gateway = await stack.enter_async_context(
+            Gateway.running(config, paths, clock=clock, time_files=TimeFiles.of_linux())
+        )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         systemd.ready(f"serving on port {gateway.listener.port}")
         working = [

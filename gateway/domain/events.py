@@ -50,3 +50,4 @@ HUB_CONTENDED = "hub.contended"
 BATTERY_LOW = "battery.low"
 
 CLOCK_UNTRUSTED = "clock.untrusted"
+CLOCK_TRUSTED = "clock.trusted"

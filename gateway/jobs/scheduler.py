@@ -96,6 +96,11 @@ class JobScheduler:
         )
         self._scheduler.start()
 
+    def restart_from(self, jobs: Iterable[Job]) -> None:
+        """Time has stepped, or the table was mended: these are its rows; every lease ends."""
+        self._store.replace_all(jobs)
+        self._look()
+
     async def stop(self) -> None:
         """Start nothing more; what runs is cancelled."""
         if not self._scheduler.running:

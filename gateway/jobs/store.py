@@ -56,26 +56,25 @@ class TableJobStore(BaseJobStore):  # type: ignore[misc] # apscheduler is untype
     def lookup_job(self, job_id: str) -> ScheduledJob | None:
         """The job of that id, None without one."""
         row = self._rows.get(job_id)
-        return None if row is None else self._scheduled(row)
+        return None if row is None else self._scheduled(row, self._ahead())
 
     def get_due_jobs(self, now: datetime) -> list[ScheduledJob]:
         """What is due, by the time that may be acted upon; the earliest first."""
-        limit = min(now, self._due_by())
+        limit = self._due_by()
+        ahead = now - limit
         due = sorted((look, job_id) for job_id, look in self._looks.items() if look <= limit)
-        return [self._scheduled(self._rows[job_id]) for _, job_id in due]
+        return [self._scheduled(self._rows[job_id], ahead) for _, job_id in due]
 
     def get_next_run_time(self) -> datetime | None:
         """When, on the wall clock, the next row is looked at."""
         look = min(self._looks.values(), default=None)
-        if look is None:
-            return None
-        behind = self._clock.now() - self._due_by()  # more than zero while the clock is in doubt
-        return look + max(behind, timedelta(0))
+        return None if look is None else look + self._ahead()
 
     def get_all_jobs(self) -> list[ScheduledJob]:
         """Every job, the next first."""
         order = sorted(self._looks, key=lambda job_id: (self._looks[job_id], job_id))
-        return [self._scheduled(self._rows[job_id]) for job_id in order]
+        ahead = self._ahead()
+        return [self._scheduled(self._rows[job_id], ahead) for job_id in order]
 
     def add_job(self, job: ScheduledJob) -> None:
         """Refused: rows come from the table alone."""
@@ -93,8 +92,12 @@ class TableJobStore(BaseJobStore):  # type: ignore[misc] # apscheduler is untype
     def remove_all_jobs(self) -> None:
         """Refused quietly: only the table loses rows."""
 
-    def _scheduled(self, row: Job) -> ScheduledJob:
-        look = self._looks[row.id]
+    def _ahead(self) -> timedelta:
+        """How far the wall clock, by which APScheduler goes, is ahead of what may be acted upon."""
+        return self._clock.now() - self._due_by()
+
+    def _scheduled(self, row: Job, ahead: timedelta) -> ScheduledJob:
+        look = self._looks[row.id] + ahead
         job = ScheduledJob(
             self._scheduler,
             id=row.id,

@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from email.utils import format_datetime
 from typing import Any, Self
 
 from aiohttp import web
+
+from gateway.clock import Clock
 
 _TYPES = ("reserved", "booked", "contract", "blocked", "maintenance", "canceled")
 _DEFAULT_TYPES = ("reserved", "booked", "contract")
@@ -61,6 +64,7 @@ class SimulatedStays:
     host: str = "127.0.0.1"
     port: int = 0
     tls: bool = False
+    clock: Clock | None = None  # shown as `Date`; None: the machine's own
 
     @property
     def url(self) -> str:
@@ -197,7 +201,9 @@ class SimulatedStays:
         try:
             answer: web.StreamResponse = await handler(request)
         except web.HTTPNotFound:
-            return _error(404, "not found")
+            answer = _error(404, "not found")
+        if self.clock is not None:
+            answer.headers["Date"] = format_datetime(self.clock.now(), usegmt=True)
         return answer
 
     async def _ping(self, _request: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
 """The client: Basic auth, JSON or nothing, three attempts, every page."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
@@ -70,13 +70,16 @@ class StaysClient:
         client_secret: str,
         clock: Clock,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
+        on_date: Callable[[datetime], None] = lambda _: None,
     ) -> None:
+        """`on_date` is told Stays' own clock at each good answer."""
         self._session = session
         self._base = base_url(url)
         self._auth = aiohttp.encode_basic_auth(client_id, client_secret)
         self._clock = clock
         self._timeout = timeout
         self._limit = _PAGE
+        self._on_date = on_date
         self._next_request_at = 0.0
         self.last_date: datetime | None = None  # Stays' own clock, by its last good answer
 
@@ -90,6 +93,7 @@ class StaysClient:
         client_secret: str,
         clock: Clock,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 - aiohttp's own timeouts
+        on_date: Callable[[datetime], None] = lambda _: None,
     ) -> AsyncIterator[Self]:
         """A client with a session of its own, closed on the way out."""
         connector = aiohttp.TCPConnector(limit=4, limit_per_host=2)
@@ -103,6 +107,7 @@ class StaysClient:
                 client_secret=client_secret,
                 clock=clock,
                 timeout=timeout,
+                on_date=on_date,
             )
 
     async def pages(
@@ -221,7 +226,10 @@ class StaysClient:
                 f"{host} answers {status} without JSON: check [stays] url (https://ACCOUNT.stays.net),"
                 " and whether the API is active in Stays' App Center"
             )
-        self.last_date = _date(response.headers) or self.last_date
+        date = _date(response.headers)
+        if date is not None and "Age" not in response.headers:  # no copy of an older answer
+            self.last_date = date
+            self._on_date(date)
         return status == _HTTP_OK, body
 
 

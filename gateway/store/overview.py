@@ -175,6 +175,7 @@ async def stays(
     end: datetime | None,
     page: int,
     now: datetime,
+    clock_trusted: bool,
 ) -> tuple[list[StayView], int]:
     """A page of the reservations that meet [start, end), by arrival, and how many there are."""
     where = ["origin <> 'canary'"]
@@ -195,7 +196,9 @@ async def stays(
         f"SELECT * FROM reservations WHERE {condition} ORDER BY check_in_at, id LIMIT ? OFFSET ?",
         (*parameters, PAGE, (page - 1) * PAGE),
     )
-    return await _views(session, rows, now), 0 if total is None else int(total["n"])
+    return await _views(
+        session, rows, now, clock_trusted=clock_trusted
+    ), 0 if total is None else int(total["n"])
 
 
 async def find(session: Session, id_or_code: str) -> str | None:
@@ -207,10 +210,12 @@ async def find(session: Session, id_or_code: str) -> str | None:
     return None if row is None else str(row["id"])
 
 
-async def stay(session: Session, reservation_id: str, now: datetime) -> StayView | None:
+async def stay(
+    session: Session, reservation_id: str, now: datetime, *, clock_trusted: bool
+) -> StayView | None:
     """One reservation by its long id."""
     rows = await session.all("SELECT * FROM reservations WHERE id = ?", (reservation_id,))
-    views = await _views(session, rows, now)
+    views = await _views(session, rows, now, clock_trusted=clock_trusted)
     return views[0] if views else None
 
 
@@ -225,7 +230,9 @@ async def audit_of(session: Session, reservation_id: str) -> list[AuditView]:
     ]
 
 
-async def _views(session: Session, rows: list[Row], now: datetime) -> list[StayView]:
+async def _views(
+    session: Session, rows: list[Row], now: datetime, *, clock_trusted: bool
+) -> list[StayView]:
     ids = [row["id"] for row in rows]
     marks = ", ".join("?" * len(ids))
     credentials = await session.all(
@@ -242,11 +249,12 @@ async def _views(session: Session, rows: list[Row], now: datetime) -> list[StayV
     listings = {row["id"]: row for row in await session.all("SELECT * FROM stays_accommodations")}
     doors: dict[str, list[CredentialView]] = {}
     for row in credentials:
-        doors.setdefault(row["reservation_id"], []).append(_credential(row, now))
+        door = _credential(row, now, clock_trusted=clock_trusted)
+        doors.setdefault(row["reservation_id"], []).append(door)
     return [_stay(row, tuple(doors.get(row["id"], ())), listings, now) for row in rows]
 
 
-def _credential(row: Row, now: datetime) -> CredentialView:
+def _credential(row: Row, now: datetime, *, clock_trusted: bool) -> CredentialView:
     window = Window(
         valid_from=from_text(row["valid_from"]), valid_until=from_text(row["valid_until"])
     )
@@ -260,6 +268,7 @@ def _credential(row: Row, now: datetime) -> CredentialView:
         withdrawn_at=None if row["wanted"] else from_text(row["updated_at"]),
         reason=row["reason"] or row["refused"],
         unreachable=row["reachable"] == 0,
+        clock_trusted=clock_trusted,
     )
     upcoming = row["gen_at"] or row["rev_at"]
     return CredentialView(

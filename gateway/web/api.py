@@ -17,6 +17,7 @@ from gateway.store.database import Database, Session
 from gateway.store.moments import to_text, to_text_or_none
 from gateway.store.overview import AuditView, DoorPin, LockView, Run, StayView
 from gateway.store.secretbox import SecretBox
+from gateway.timekeeping import ClockState
 from gateway.web.answers import answer, body_of, data
 from gateway.web.auth import ACTOR, SAFE_CHANNEL
 
@@ -42,6 +43,14 @@ class Daemon(Protocol):
 
     def problems(self) -> tuple[str, ...]:
         """Codes of what keeps the gateway from being ready."""
+        ...
+
+    def clock_state(self) -> ClockState:
+        """How the clock stands."""
+        ...
+
+    async def trust_clock(self, actor: str) -> ClockState:
+        """A person vouches for the wall clock. Raises StoreError."""
         ...
 
     async def decide_held(self, *, confirm: bool, actor: str) -> int:
@@ -86,7 +95,20 @@ class Api:
         problems = self._daemon.problems()
         if problems:
             return answer({"status": "not_ready", "problems": list(problems)}, status=503)
+        # With a clock in doubt the work goes on, and no restart would mend it.
+        if not self._clock_trusted():
+            return answer({"status": "ready", "problems": ["clock_untrusted"]})
         return answer({"status": "ready"})
+
+    # --- the clock -----------------------------------------------------------------------------
+
+    async def clock(self, _request: web.Request) -> web.Response:
+        """How the clock stands."""
+        return data(_clock(self._daemon.clock_state()))
+
+    async def trust_clock(self, request: web.Request) -> web.Response:
+        """A person vouches for the clock."""
+        return data(_clock(await self._daemon.trust_clock(request[ACTOR])))
 
     # --- reconciliation ------------------------------------------------------------------------
 
@@ -155,7 +177,13 @@ class Api:
         start, end = (self._moment(request, name) for name in ("from", "to"))
         rows, total = await self._database.read(
             lambda session: overview.stays(
-                session, status=status, start=start, end=end, page=page, now=now
+                session,
+                status=status,
+                start=start,
+                end=end,
+                page=page,
+                now=now,
+                clock_trusted=self._clock_trusted(),
             )
         )
         return answer({"data": [_stay(row) for row in rows], "page": page, "total": total})
@@ -167,7 +195,9 @@ class Api:
             found = await overview.find(session, request.match_info["id"])
             if found is None:
                 return None, []
-            view = await overview.stay(session, found, self._clock.now())
+            view = await overview.stay(
+                session, found, self._clock.now(), clock_trusted=self._clock_trusted()
+            )
             return view, await overview.audit_of(session, found)
 
         view, story = await self._database.read(body)
@@ -211,6 +241,9 @@ class Api:
             )
 
         await self._database.transaction(body)
+
+    def _clock_trusted(self) -> bool:
+        return self._daemon.clock_state().verdict.trusted
 
     def _moment(self, request: web.Request, name: str) -> datetime | None:
         text = request.query.get(name)
@@ -275,6 +308,17 @@ def _status(text: str | None) -> StayStatus | None:
     except ValueError:
         known = ", ".join(StayStatus)
         raise web.HTTPBadRequest(text=f"status is one of {known}") from None
+
+
+def _clock(state: ClockState) -> dict[str, Any]:
+    verdict = state.verdict
+    return {
+        "trusted": verdict.trusted,
+        "vouchedBy": list(verdict.witnesses),
+        "reasons": [] if verdict.trusted else [doubt.words for doubt in verdict.doubts],
+        "wall": to_text(state.wall),
+        "actsOn": to_text(state.now),
+    }
 
 
 def _run(run: Run) -> dict[str, Any]:

@@ -62,6 +62,8 @@ def build_app(
             web.get(f"{admin}/reservations", api.reservations),
             web.get(f"{admin}/reservations/{{id}}", api.reservation),
             web.get(f"{admin}/reservations/{{id}}/pin", api.pin),
+            web.get(f"{admin}/clock", api.clock),
+            web.post(f"{admin}/clock/trust", api.trust_clock),
             web.get(f"{admin}/locks", api.locks),
             web.get(f"{admin}/locks/sightings", api.sightings),
             web.get(f"{admin}/locks/{{name}}", api.lock),

@@ -222,3 +222,15 @@ async def test_help_names_every_command():
     commands = {"run", "demo", "simulator", "check", "status", "reconcile", "token", "held", "pin"}
     commands |= {"locks"}
     assert commands <= named
+
+
+async def test_a_person_vouches_for_the_clock_by_name_of_the_command_line(tmp_path):
+    async with beside_a_daemon(tmp_path) as (_, config, _, _):
+        code, out, _ = await gateway("clock", "trust", "-c", str(config), "--json")
+        shown = json.loads(out)
+        assert (code, shown["trusted"]) == (0, True)
+        assert "person" in shown["vouchedBy"]
+        code, out, _ = await gateway("check", "-c", str(config), "--json")
+        (clock,) = [one for one in json.loads(out) if one["what"] == "clock"]
+        assert clock["good"]
+        assert "person" in clock["detail"]

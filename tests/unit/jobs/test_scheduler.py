@@ -193,6 +193,32 @@ def test_after_a_step_backward_a_job_waits_for_its_time():
     scheduling(story, jobs=[gen("a", START + MINUTE)])
 
 
+@pytest.mark.parametrize("behind", [-24 * HOUR, 24 * HOUR], ids=str)
+def test_a_job_starts_at_its_second_by_the_time_that_may_be_acted_upon(behind):
+    async def story(running):
+        await asyncio.sleep(3600)
+        assert running.jobs()[0] == (1234, "gen-a")
+
+    jobs = [gen("a", START - behind + 1234 * SECOND)]
+    scheduling(story, jobs=jobs, behind=behind, cap=7200.0)
+
+
+def test_a_lease_taken_at_a_time_far_ahead_ends_when_the_jobs_are_read_anew():
+    async def story(running):
+        jobs = [gen("a", START)]
+        asyncio.get_running_loop().step(24 * HOUR)
+        await asyncio.sleep(61)
+        asyncio.get_running_loop().step(-24 * HOUR)
+        running.did.clear()
+        await asyncio.sleep(600)
+        assert running.jobs() == []
+        running.scheduler.restart_from(jobs)
+        await asyncio.sleep(1)
+        assert [name for _, name in running.jobs()] == ["gen-a"]
+
+    scheduling(story, jobs=[gen("a", START)])
+
+
 def test_a_bug_in_what_a_job_wakes_is_raised_and_not_swallowed():
     async def story(running):
         running.broken = True
