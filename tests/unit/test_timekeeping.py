@@ -160,6 +160,35 @@ def test_the_mark_is_kept_seldom_only_while_trusted_and_at_the_end(tmp_path):
     keeping(tmp_path, story)
 
 
+def test_a_clock_far_from_the_mark_is_believed_once_stays_was_asked_or_a_minute_has_passed(
+    tmp_path,
+):
+    mark = Mark(at=START - DAY)
+
+    async def asked(keeper, clock, _):
+        assert keeper.verdict.doubts == (Doubt.STAYS_NOT_HEARD,)
+        assert keeper.now() == START - DAY
+        keeper.expect_no_stays()
+        assert keeper.now() == clock.now()
+
+    async def waiting(keeper, clock, _):
+        await clock.sleep(59)
+        assert not keeper.verdict.trusted
+        await clock.sleep(16)
+        assert keeper.verdict.trusted
+
+    async def contradicted(keeper, clock, _):
+        keeper.hear_stays(START - HOUR)
+        assert keeper.verdict.doubts == (Doubt.STAYS_DISAGREES,)
+        await clock.sleep(100)
+        assert keeper.now() == START - HOUR + timedelta(seconds=100)
+
+    for number, story in enumerate((asked, waiting, contradicted)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        keeping(folder, story, mark=mark)
+
+
 def test_stays_lowers_a_mark_that_was_too_late(tmp_path):
     async def story(keeper, clock, database):
         assert not keeper.verdict.trusted
