@@ -4,8 +4,10 @@
 in the other. What they type and see is printed; what must hold is checked, and a failure ends it.
 """
 
+import codecs
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -55,7 +57,7 @@ class House:
     """`gateway simulator` in its namespace."""
 
     def __init__(self, folder):
-        self._folder = folder
+        self.folder = folder
         self._process = subprocess.Popen(
             [*_inside(HOUSE), GATEWAY, "simulator", "--lan", STAYS, "--devices", "devices.json"],
             cwd=folder,
@@ -88,6 +90,13 @@ class House:
         write_line(said)
         assert said == answer, said
 
+    def keypad(self, lock, pin):
+        """Type a PIN at a lock: does the door open?"""
+        self._process.stdin.write(f"type {lock} {pin}\n")
+        self._process.stdin.flush()
+        self.until(lambda: self._answers, 10)
+        return self._answers.pop(0) == f"{lock}: opens"
+
     def until(self, happened, seconds):
         """Wait for what must come."""
         deadline = time.monotonic() + seconds
@@ -101,7 +110,7 @@ class House:
             write_line("\n$ " + " ".join(("gateway", *words)))
         done = subprocess.run(
             [*_inside(TECHNICIAN), GATEWAY, *words],
-            cwd=self._folder,
+            cwd=self.folder,
             env=self.environ,
             stdout=subprocess.PIPE,
             text=True,
@@ -117,7 +126,7 @@ class House:
         """`gateway run` beside the technician."""
         process = subprocess.Popen(
             [*_inside(TECHNICIAN), GATEWAY, "run"],
-            cwd=self._folder,
+            cwd=self.folder,
             env=self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -192,6 +201,41 @@ def found_by_broadcasts(house, folder):
         assert not any("Traceback" in line for line in log)
 
 
+def tried_at_the_door(house, lock, *words, verdict):
+    """`locks test`: what it asks is typed at the keypad of the simulated lock, and answered."""
+    words = ("locks", "test", lock, *words)
+    write_line("\n$ " + " ".join(("gateway", *words)))
+    process = subprocess.Popen(
+        [*_inside(TECHNICIAN), GATEWAY, *words],
+        cwd=house.folder,
+        env=house.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        bufsize=0,
+    )
+    shown, decoder = "", codecs.getincrementaldecoder("utf-8")()
+    while more := process.stdout.read(1):
+        shown += decoder.decode(more)
+        if found := re.search(r"Type (\d+) [^\n]*\[y/n\] $", shown):
+            opens = house.keypad(lock, found[1])
+            process.stdin.write(b"y\n" if opens else b"n\n")
+            write_line(shown + ("y" if opens else "n"))
+            shown = ""
+    write_line(shown.rstrip("\n"))
+    assert process.wait(60) == 0
+    assert shown.startswith(f"{lock}: {verdict}"), shown
+
+
+def tried(house, folder):
+    """A lock behind a hub while the daemon runs, with the PIN written ahead; one alone without it."""
+    (folder / "config.toml").write_text(house.config)
+    with house.daemon():
+        house.until(lambda: reachable(house) == LOCKS, 60)
+        tried_at_the_door(house, "apt-101", verdict="good")
+    tried_at_the_door(house, "street-door", "--quick", verdict="good")
+
+
 def reachable(house):
     """The locks that the daemon reaches."""
     out = house.type("locks", "list", "--json", codes=(0, 3), shown=False)
@@ -216,6 +260,7 @@ def main():
         house = House(folder)
         try:
             scanned_without_a_configuration(house, folder)
+            tried(house, folder)
             found_by_broadcasts(house, folder)
             moved_from_its_configured_address(house, folder)
         finally:
