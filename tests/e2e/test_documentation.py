@@ -78,8 +78,8 @@ def test_every_file_target_and_command_that_the_manual_names_exists():
                     case ["make", *named]:
                         assert set(named) <= targets
                     case ["gateway", command, *_]:
-                        assert command in {"check", "status", "run"}
+                        assert command in {"check", "status", "run", "clock"}
                     case [script, *_] if "/" in script:
                         assert os.access(ROOT / script, os.X_OK)
                     case _:
-                        assert words[0] in {"nano", "systemctl", "journalctl"}
+                        assert words[0] in {"nano", "systemctl", "journalctl", "timedatectl"}
