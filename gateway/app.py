@@ -4,10 +4,11 @@ import asyncio
 import random  # noqa: TID251 - jitter and numbers of codes; PINs come from `secrets`
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -24,11 +25,12 @@ from gateway.jobs import crontab
 from gateway.jobs.scheduler import JobScheduler
 from gateway.minting import Mint
 from gateway.notify.log import LogNotifier
+from gateway.pin_mending import PinMender
 from gateway.ports import LockEvent, Notifier
 from gateway.reconciler import Reconciler, Rules
 from gateway.stays.client import StaysClient
-from gateway.store import credentials as stored_credentials, jobs, reservations
-from gateway.store.database import Database, Session
+from gateway.store import backup, jobs
+from gateway.store.database import Database
 from gateway.store.secretbox import SecretBox
 from gateway.timekeeping import ClockState, TimeFiles, Timekeeper
 from gateway.tuya.codec import Digits
@@ -37,6 +39,7 @@ from gateway.tuya.frames import Version
 from gateway.tuya.link import Endpoint
 from gateway.tuya.profiles import Overrides
 from gateway.tuya.site import LockEntry, TuyaSite
+from gateway.upkeep import Upkeep
 from gateway.web.api import Api
 from gateway.web.app import Access, build_app
 from gateway.web.auth import load_secret
@@ -46,8 +49,6 @@ from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
 _STALE_AFTER = 3  # missed looks
 _REST_SECONDS = 2.0  # what is under way at the end has so long to be answered
-_FIRST_HOUSEKEEPING, _HOUSEKEEPING_SECONDS = 600.0, 6 * 3600.0
-_PINS_KEPT = timedelta(days=7)
 
 _log = structlog.get_logger()
 
@@ -249,6 +250,15 @@ class Gateway:
             mint=mint,
             sweep=pace.sweep,
         )
+        self._upkeep = Upkeep(
+            database=database,
+            backups=backup.folder_of(paths.database),
+            pins=PinMender(database=database, box=self.box, notifier=notifier, now=timekeeper.now),
+            notifier=notifier,
+            clock=timekeeper,
+            sure=lambda: timekeeper.verdict.sure,
+        )
+        self._upkeep.adopt(zone=self._site.zone, retention_days=config.store.retention_days)
         self._reconciler = Reconciler(
             database=database,
             rules=self._rules(mint),
@@ -317,7 +327,7 @@ class Gateway:
             OSError: the port cannot be bound.
         """
         async with AsyncExitStack() as stack:
-            database = await stack.enter_async_context(Database.open(paths.database))
+            database = await stack.enter_async_context(Database.open(paths.database, clock=clock))
             notifier, pace = notifier or LogNotifier(), pace or Pace()
             timekeeper = await Timekeeper.load(
                 clock=clock,
@@ -341,7 +351,8 @@ class Gateway:
                 is_local=is_local,
                 discovery=discovery or Discovery(),
             )
-            await gateway._reconciler.close_interrupted()
+            with suppress(StoreError):  # the first run tries again
+                await gateway._reconciler.close_interrupted()
             await stack.enter_async_context(
                 gateway.listener.serving(config.http.host, config.http.port)
             )
@@ -356,6 +367,8 @@ class Gateway:
                         task.cancel()
                     await gateway._stop_guests()
                     await gateway._keep_time()
+            with suppress(StoreError):
+                await database.forget_recovery()
 
     async def _start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         rows = await self._database.read(jobs.all_jobs)
@@ -368,7 +381,7 @@ class Gateway:
             tasks.create_task(self._locks.run(), name="connections"),
             tasks.create_task(self._credentials.run(), name="credentials"),
             tasks.create_task(self._reconcile_on_demand(), name="reconciliation"),
-            tasks.create_task(self._keep_house(), name="housekeeping"),
+            tasks.create_task(self._upkeep.run(), name="upkeep"),
             tasks.create_task(self._watch_scheduler(), name="scheduler"),
             tasks.create_task(self._timekeeper.run(self._on_step), name="clock"),
         ]
@@ -425,6 +438,7 @@ class Gateway:
             )
         self._config, self._site = config, site
         self._reconciler.adopt(self._rules(mint))
+        self._upkeep.adopt(zone=site.zone, retention_days=config.store.retention_days)
         self._scheduler.reschedule(config.stays.schedule, site.zone)
         self._start_guests()
 
@@ -484,28 +498,6 @@ class Gateway:
             except (StoreError, StaysRefusedError) as error:
                 _log.warning("guests.unread", reason=str(error))
 
-    async def _keep_house(self) -> None:
-        """Erase what is no longer needed, by a time that somebody vouches for."""
-        pause = _FIRST_HOUSEKEEPING
-        while True:
-            await self._timekeeper.sleep(pause)
-            if not self._timekeeper.verdict.sure:
-                continue
-            pause = _HOUSEKEEPING_SECONDS
-            now = self._timekeeper.now()
-            guests_before = now - timedelta(days=self._config.store.retention_days)
-
-            async def body(
-                session: Session, before: datetime = guests_before, now: datetime = now
-            ) -> None:
-                await reservations.erase_guests(session, before)
-                await stored_credentials.erase_pins(session, now - _PINS_KEPT)
-
-            try:
-                await self._database.transaction(body)
-            except StoreError as error:
-                _log.error("store.refused", during="housekeeping", reason=str(error))
-
     async def _watch_scheduler(self) -> None:
         """A bug in a job ends the daemon, for systemd to start it again."""
         await self._scheduler.crashed
@@ -545,7 +537,11 @@ class Gateway:
             found.append("scheduler_stalled")
         if _stale(self._credentials.last_sweep, now, self._pace.sweep):
             found.append("sweep_stalled")
-        return tuple(found)
+        return (*found, *self._upkeep.problems())
+
+    async def copy_database(self) -> BinaryIO:
+        """See `Daemon.copy_database`."""
+        return await self._upkeep.copy()
 
     def clock_state(self) -> ClockState:
         """See `Daemon.clock_state`."""

@@ -12,15 +12,18 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.domain import events
+from gateway.domain.jobs import JobKind
 from gateway.domain.listing import lost_codes
 from gateway.domain.model import LockSettings, Operation, Property
 from gateway.domain.plan import Send, next_sends, settlements
-from gateway.errors import LockUnreachableError, StoreError, WrongKeyError
+from gateway.errors import LockUnreachableError, StoreError, UnreadablePinError, WrongKeyError
 from gateway.ledger import Command, Ledger
 from gateway.minting import Mint
+from gateway.pin_mending import PinMender
 from gateway.ports import (
     ClockSeen,
     CodeReported,
+    Confirmed,
     Contended,
     Exchange,
     JobBoard,
@@ -64,6 +67,15 @@ T = TypeVar("T")
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a lock said and the store refused to record. `begun`: its intent is on disk."""
+
+    command: Command
+    outcome: Outcome
+    begun: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class _Queue:
     """What is remembered of one lock between two looks at it. Times are monotonic.
@@ -85,6 +97,7 @@ class _Queue:
     list_at: float  # when the lock's own list is asked for next
     listed_for: frozenset[tuple[int, int]] = frozenset()  # lost codes for which it was asked
     exchanged_for: str = ""  # the credential of the lock's last exchange
+    kept: dict[int, _Answer] = field(default_factory=dict)  # by placement: not recorded yet
 
 
 class Credentials:
@@ -108,6 +121,7 @@ class Credentials:
         """`sweep`: seconds between two looks at every lock. `now` is the time that may be acted upon: the clock's, or a sure lower bound of it."""
         self._database = database
         self._box = box
+        self._pins = PinMender(database=database, box=box, notifier=notifier, now=now)
         self._board = board
         self._notifier = notifier
         self._clock = clock
@@ -166,7 +180,9 @@ class Credentials:
 
     async def run(self) -> None:
         """Serve the queues until cancelled. What a stopped process left unanswered is resolved."""
-        await self._database.transaction(placements.doubt_unanswered)
+        with suppress(StoreError):  # `sent` is resolved as `unknown` is; the store tells of itself
+            await self._database.transaction(placements.doubt_unanswered)
+            await self._pins.mend()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(), name="lock events")
             tasks.create_task(self._sweep(), name="sweep")
@@ -268,12 +284,73 @@ class Credentials:
         while True:
             queue.awake.clear()
             try:
+                async with queue.busy:
+                    await self._record_kept(queue)
                 await self._drain(queue)
             except StoreError as error:
-                _log.error("store.refused", lock=queue.settings.name, reason=str(error))
-                await self._clock.sleep(_STORE_PAUSE)
+                await self._refused(queue, error)
                 continue
             await self._rest(queue)
+
+    async def _refused(self, queue: _Queue, error: StoreError) -> None:
+        """The store could not be read or written: mend what can be mended, revoke what is due."""
+        try:
+            if isinstance(error, UnreadablePinError) and await self._pins.mend():
+                self.wake_all()
+                return
+            self._log_refusal(queue.settings.name, error)
+            if self._database.condition is not None:
+                async with queue.busy:
+                    await self._revoke_unrecorded(queue)
+        except StoreError as another:
+            self._log_refusal(queue.settings.name, another)
+        await self._clock.sleep(_STORE_PAUSE)
+
+    def _log_refusal(self, lock: str, error: StoreError) -> None:
+        if self._database.condition is None:  # of its condition the database itself tells, once
+            _log.error("store.refused", lock=lock, reason=str(error))
+
+    async def _revoke_unrecorded(self, queue: _Queue) -> None:
+        """While nothing can be written: a code that is due to go goes, and its outcome is kept.
+
+        A removal may be repeated, so it needs no intent on disk. A create does, and waits.
+        """
+        state = await self._database.read(queue.ledger.state)
+        for send in next_sends(state, self._now()):
+            answer = queue.kept.get(send.placement_id or 0)
+            done = answer is not None and isinstance(answer.outcome, Confirmed)
+            paused = self._clock.monotonic() < queue.paused_until
+            if send.kind is not JobKind.REV or done or paused:
+                continue
+            command = await self._database.read(
+                lambda session, send=send: queue.ledger.unrecorded_delete(session, send)  # type: ignore[misc] # mypy cannot type a lambda's default
+            )
+            try:
+                await queue.driver.ready()
+            except LockUnreachableError:
+                self._pause(queue)
+                return
+            if command is None:
+                continue
+            outcome = await self._perform(queue.driver, command)
+            if not isinstance(outcome, NotSent):
+                queue.kept[command.placement_id] = _Answer(command, outcome, begun=False)
+            if isinstance(outcome, Confirmed):
+                _log.info("code.removed_unrecorded", lock=queue.settings.name)
+            else:
+                self._pause(queue)
+
+    async def _record_kept(self, queue: _Queue) -> None:
+        """Record the answers that the store refused before."""
+        for number, answer in tuple(queue.kept.items()):
+
+            async def body(turn: Turn, answer: _Answer = answer) -> None:
+                if not answer.begun:
+                    await queue.ledger.record_late(turn, answer.command)
+                await queue.verdicts.record(turn, answer.command, answer.outcome)
+
+            await self._write(queue, body)
+            del queue.kept[number]
 
     async def _rest(self, queue: _Queue) -> None:
         """Sleep until woken, or until the pause after a failure has passed."""
@@ -403,19 +480,16 @@ class Credentials:
         return await driver.create(command.address, command.code)
 
     async def _record(self, queue: _Queue, command: Command, outcome: Outcome) -> None:
-        """Record what the lock said; a store that refuses is asked again, the answer is kept."""
+        """Record what the lock said; where the store refuses, the answer is kept for later."""
 
         async def body(turn: Turn) -> None:
             await queue.verdicts.record(turn, command, outcome)
 
-        while True:
-            try:
-                await self._write(queue, body)
-            except StoreError as error:
-                _log.error("store.refused", lock=queue.settings.name, reason=str(error))
-                await self._clock.sleep(_STORE_PAUSE)
-            else:
-                return
+        try:
+            await self._write(queue, body)
+        except StoreError:
+            queue.kept[command.placement_id] = _Answer(command, outcome, begun=True)
+            raise
 
     async def _unreachable(self, queue: _Queue, send: Send, error: LockUnreachableError) -> None:
         if isinstance(error, WrongKeyError):
@@ -476,7 +550,7 @@ class Credentials:
             try:
                 await self._hear(queue, event)
             except StoreError as error:
-                _log.error("store.refused", lock=event.lock, reason=str(error))
+                self._log_refusal(event.lock, error)
 
     async def _hear(self, queue: _Queue, event: LockEvent) -> None:
         match event:

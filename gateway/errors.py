@@ -88,6 +88,10 @@ class StoreError(TransientError):
     """The database refused a read or a write: disk full, I/O error, busy."""
 
 
+class UnreadablePinError(StoreError):
+    """A stored PIN does not open: damaged, of another row, or sealed with another key."""
+
+
 class StoreNewerError(PermanentError):
     """The database was written by a newer gateway than this one."""
 

@@ -147,12 +147,18 @@ class Ledger:
         await turn.fail(kind, credential_id, why)
         await turn.tell(event, credential_id, why)
 
-    async def begin(self, turn: Turn, send: Send, state: LockState) -> Command:
-        """Record the operation as sent. The caller commits before the first byte leaves."""
+    async def begin(self, turn: Turn, send: Send, state: LockState) -> Command | None:
+        """Record the operation as sent. The caller commits before the first byte leaves.
+
+        None: the PIN that it needs is lost, so another one is to be minted first.
+        """
         credential = next(one for one in state.credentials if one.id == send.credential_id)
         if send.placement_id is None:
             return await self._begin_new(turn, send, credential.written)
         before = await self._row(turn, send.placement_id)
+        if before["pin"] is None and send.operation is not Operation.DELETE:
+            await self._without_pin(turn, send)
+            return None
         await placements.start_operation(
             turn.session,
             send.placement_id,
@@ -179,10 +185,45 @@ class Ledger:
             before=before,
         )
 
-    async def _begin_new(self, turn: Turn, send: Send, written: Window | None) -> Command:
+    async def unrecorded_delete(self, session: Session, send: Send) -> Command | None:
+        """The removal of a code that goes without its intent on disk, since it may be repeated."""
+        row = (
+            None if send.placement_id is None else await placements.get(session, send.placement_id)
+        )
+        if row is None:
+            return None
+        return Command(
+            operation=Operation.DELETE,
+            kind=send.kind,
+            placement_id=row["id"],
+            credential_id=send.credential_id,
+            address=placements.address_of(row),
+            code=None,
+            before=row,
+        )
+
+    async def record_late(self, turn: Turn, command: Command) -> None:
+        """Record the intent of a removal that was sent without."""
+        await placements.start_operation(
+            turn.session,
+            command.placement_id,
+            command.operation,
+            window=None,
+            message_id=None,
+            now=turn.now,
+        )
+
+    async def _without_pin(self, turn: Turn, send: Send) -> None:
+        await credentials.forget_pin(turn.session, send.credential_id)
+        await turn.schedule(JobKind.GEN, send.credential_id, turn.now)
+        detail = "its stored PIN was lost, so another one is written: tell the guest"
+        await turn.tell(events.PIN_AT_RISK, send.credential_id, detail)
+
+    async def _begin_new(self, turn: Turn, send: Send, written: Window | None) -> Command | None:
         pin = await credentials.pin(turn.session, self._box, send.credential_id)
         if pin is None:
-            raise StoreError(f"{send.credential_id} has no PIN")
+            await self._without_pin(turn, send)
+            return None
         address = await self._allot(turn)
         code = placements.NewCode(
             credential_id=send.credential_id,

@@ -136,7 +136,13 @@ class Reconciler:
         run_id, started = str(uuid.uuid4()), self._now()
         began = self._clock.monotonic()
         log = _log.bind(run_id=run_id)
-        await self._database.transaction(lambda session: runs.open_run(session, run_id, started))
+
+        async def begin(session: Session) -> None:
+            # A run whose end could not be written would stand in the way of every later one.
+            await runs.close_interrupted(session, started)
+            await runs.open_run(session, run_id, started)
+
+        await self._database.transaction(begin)
         log.info(events.RECONCILE_STARTED)
         try:
             feed = await self._read_unless_interrupted()

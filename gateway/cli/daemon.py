@@ -4,7 +4,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiohttp
 
@@ -16,6 +16,8 @@ from gateway.errors import GatewayError
 from gateway.web.auth import issue_token
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
+_LONG_TIMEOUT = aiohttp.ClientTimeout(total=130)
+_PIECE = 64 * 1024
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
 
@@ -60,6 +62,28 @@ def ask(config: Config, paths: Paths, method: str, path: str, body: Any = None) 
             f"no gateway answers at {base_url(config)}: is it running? (systemctl status gateway)",
             EXIT_NO_DAEMON,
         )
+
+
+async def download(config: Config, paths: Paths, path: str, target: BinaryIO) -> None:
+    """Write what the daemon answers to a POST into `target`; an error of the daemon ends the command.
+
+    Raises:
+        NoDaemonError: nothing answers, or it stopped halfway.
+        OSError: `target` cannot be written.
+    """
+    token = make_token(config, paths, subject="cli", ttl=timedelta(minutes=5))
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_LONG_TIMEOUT, headers=headers) as session,
+            session.post(base_url(config) + path) as response,
+        ):
+            if response.status != 200:  # noqa: PLR2004 - HTTP's OK
+                Answer(response.status, json.loads(await response.text())).data()
+            async for piece in response.content.iter_chunked(_PIECE):
+                target.write(piece)
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        raise NoDaemonError from None
 
 
 async def request(config: Config, paths: Paths, method: str, path: str, body: Any = None) -> Answer:

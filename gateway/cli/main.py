@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import ask, check, commissioning, demo, locks, run, simulator
+from gateway.cli import ask, backup, check, commissioning, demo, locks, run, simulator
 
 app = typer.Typer(
     name="gateway",
@@ -18,6 +18,8 @@ app.command("status")(ask.status)
 app.command("reconcile")(ask.reconcile)
 app.command("token")(ask.token)
 app.command("held")(ask.held)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 pins = typer.Typer(help="The PINs of stays.", no_args_is_help=True)
 pins.command("show")(ask.pin_show)
 app.add_typer(pins, name="pin")

@@ -51,3 +51,11 @@ BATTERY_LOW = "battery.low"
 
 CLOCK_UNTRUSTED = "clock.untrusted"
 CLOCK_TRUSTED = "clock.trusted"
+
+STORE_RESTORED = "store.restored"
+STORE_LOST = "store.lost"
+STORE_FAILING = "store.failing"
+STORE_WORKS = "store.works"
+PIN_UNREADABLE = "pin.unreadable"
+BACKUP_MADE = "backup.made"
+BACKUP_FAILED = "backup.failed"

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from gateway.store.database import Session
 from gateway.store.moments import to_text
+from gateway.store.session import Session
 
 
 async def append(

@@ -228,6 +228,13 @@ async def set_pin(session: Session, box: SecretBox, credential_id: str, value: s
     )
 
 
+async def forget_pin(session: Session, credential_id: str) -> None:
+    """The PIN is lost: another one will be minted."""
+    await session.execute(
+        "UPDATE credentials SET pin = NULL, pin_hash = NULL WHERE id = ?", (credential_id,)
+    )
+
+
 async def count_refusal(session: Session, credential_id: str) -> None:
     """A lock refused the PIN itself."""
     await session.execute(

@@ -1,25 +1,44 @@
 """The one connection to SQLite: exclusive transactions that cancellation cannot tear."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from importlib import resources
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
+from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 
 import aiosqlite
+import structlog
 
-from gateway.errors import StoreBusyError, StoreError, StoreNewerError
+from gateway.clock import Clock, SystemClock
+from gateway.domain import events
+from gateway.errors import StoreBusyError, StoreError
+from gateway.store import audit, generation, meta
+from gateway.store.condition import DAMAGED, FAILING, FULL, READONLY, condition_of
+from gateway.store.doubt import doubt_everything
+from gateway.store.generation import GenerationFile
+from gateway.store.integrity import AFTER_A_COPY, CLEAN, Recovery, make_whole
+from gateway.store.room import Room
+from gateway.store.schema import migrations, upgrade
+from gateway.store.session import Row as Row, Session as Session  # noqa: PLC0414 - part of this contract
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 T = TypeVar("T")
-Row = aiosqlite.Row
-Parameters = Sequence[Any]
+
+_PROBE = "probe"  # in `meta` for a moment
+_RECOVERY = (
+    "recovery"  # in `meta`: the last one, until a daemon that told of it stops in good order
+)
+_BY_ERRNO = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: READONLY}
+_OLDER = f"the database is an older copy. {AFTER_A_COPY}"
+
+_log = structlog.get_logger()
 
 SQLITE_VERSION = sqlite3.sqlite_version
 
@@ -35,117 +54,136 @@ _PRAGMAS = (
 )
 
 
-class Session:
-    """What a transaction or a read may do. Valid only inside the body it was handed to."""
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
-
-    async def execute(self, sql: str, parameters: Parameters = ()) -> int:
-        """Run one statement; the number of rows it changed."""
-        async with self._connection.execute(sql, parameters) as cursor:
-            return cursor.rowcount
-
-    async def insert(self, sql: str, parameters: Parameters = ()) -> int:
-        """Run one INSERT; the new row's id."""
-        async with self._connection.execute(sql, parameters) as cursor:
-            if cursor.lastrowid is None:
-                raise StoreError(f"no row id from {sql.split('(', maxsplit=1)[0].strip()}")
-            return cursor.lastrowid
-
-    async def execute_many(self, sql: str, rows: Iterable[Parameters]) -> None:
-        """Run one statement for each row of parameters."""
-        await self._connection.executemany(sql, rows)
-
-    @asynccontextmanager
-    async def savepoint(self) -> "AsyncIterator[None]":
-        """A part of the transaction that is kept whole or taken back alone.
-
-        Raises:
-            StoreError: the database refused a part of it; the part is taken back.
-        """
-        await self._connection.execute("SAVEPOINT part")
-        try:
-            yield
-        except sqlite3.Error as error:
-            await self._connection.execute("ROLLBACK TO part")
-            raise StoreError(f"the database refused a write: {error}") from error
-        finally:
-            if self._connection.in_transaction:
-                await self._connection.execute("RELEASE part")
-
-    async def all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        """Every row of a query."""
-        return list(await self._connection.execute_fetchall(sql, parameters))
-
-    async def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
-        """The first row of a query, None without one."""
-        async with self._connection.execute(sql, parameters) as cursor:
-            return await cursor.fetchone()
-
-
 class Database:
-    """The only connection to the database file; a second process is refused."""
+    """The only connection to the database file; a second process is refused.
 
-    def __init__(self, connection: aiosqlite.Connection, lock_file: TextIO | None) -> None:
+    Attributes:
+        recovery: what was done at this or an earlier start because the file could not simply be
+            gone on with; None once a daemon that knew of it has stopped in good order.
+        condition: why the disk refuses writes (`store_full`, `store_readonly`, `store_failing`), or
+            that the file is found damaged (`store_damaged`); None while all is well.
+        changed: set whenever `condition` changes.
+    """
+
+    def __init__(self, connection: aiosqlite.Connection, *, path: Path, room: Room) -> None:
         self._connection = connection
-        self._lock_file = lock_file
         self._exclusive = asyncio.Lock()
         self._session = Session(connection)
+        self._path = path
+        self._generation = GenerationFile(path)
+        self.room = room
+        self.recovery: Recovery | None = None
+        self.condition: str | None = None
+        self.changed = asyncio.Event()
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path) -> "AsyncIterator[Self]":
+    async def open(cls, path: Path, *, clock: Clock | None = None) -> "AsyncIterator[Self]":
         """Open and migrate the database at `path`, created when absent; closed on the way out.
+
+        A damaged one is set aside and a backup put in its place: see `recovery`.
 
         Raises:
             StoreBusyError: another process holds it.
             StoreNewerError: a newer gateway wrote it.
             StoreError: the file cannot be opened, read or written.
         """
-        lock_file = _hold(path)
+        now = (clock or SystemClock()).now()
+        lock_file = hold(path)
         try:
-            connection = await aiosqlite.connect(path, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            lock_file.close()
-            raise StoreError(f"{path} cannot be opened: {error}") from error
-        database = cls(connection, lock_file)
-        try:
-            await database._prepare(path)
-            yield database
+            room = Room(path)
+            exclusive = await asyncio.to_thread(_make_way, room)
+            beside = await asyncio.to_thread(GenerationFile(path).read)
+            recovery = await asyncio.to_thread(
+                make_whole,
+                path,
+                used_before=beside not in {None, 0},
+                now=now,
+                exclusive=exclusive,
+            )
+            _create_for_owner(path)
+            connection = await _connect(path)
+            database = cls(connection, path=path, room=room)
+            if exclusive:
+                database._note(FULL, "at the start")
+            try:
+                await database._prepare(exclusive=exclusive)
+                await database._begin(beside, recovery, now)
+                try:
+                    yield database
+                finally:
+                    await database._end()
+            finally:
+                # aiosqlite's thread is no daemon: left open it keeps the process alive.
+                await asyncio.shield(connection.close())
         finally:
-            # aiosqlite's thread is no daemon: left open it keeps the process alive.
-            await asyncio.shield(connection.close())
             lock_file.close()
 
-    async def _prepare(self, path: Path) -> None:
+    async def _prepare(self, *, exclusive: bool) -> None:
         try:
             self._connection.row_factory = aiosqlite.Row
+            if exclusive:
+                # The index of the write-ahead log is then kept in memory: a full disk has no room for it.
+                await self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             for pragma in _PRAGMAS:
                 await self._connection.execute(pragma)
-            await self._migrate(path)
+            await upgrade(self._connection, migrations())
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path} cannot be used: {error}") from error
+            raise StoreError(f"{self._path} cannot be used: {error}") from error
 
-    async def _migrate(self, path: Path) -> None:
-        migrations = _migrations()
-        row = await self._session.one("PRAGMA user_version")
-        version = int(row[0]) if row is not None else 0
-        if version > len(migrations):
-            raise StoreNewerError(
-                f"{path} was written by a newer gateway (schema {version}, this one knows"
-                f" {len(migrations)}): install that version again, or restore a backup"
+    async def _begin(self, beside: int | None, recovery: Recovery | None, now: datetime) -> None:
+        """Count this start, and doubt what an older copy says of the locks."""
+        if beside is None and await self.read(generation.kept) == 0:
+            await self._keep_generation(0)  # from now on its absence is a loss
+
+        async def body(session: Session) -> Recovery | None:
+            kept = await generation.kept(session)
+            copied = await meta.get(session, generation.COPIED)
+            await meta.drop(session, generation.COPIED)
+            await meta.put(session, generation.KEY, str(max(kept, beside or 0) + 1))
+            session.generation = max(kept, beside or 0) + 1
+            await meta.put(session, CLEAN, "0")
+            found = recovery
+            if generation.is_older(kept, beside=beside, copied=copied is not None):
+                await doubt_everything(session, now)
+                found = recovery or Recovery(events.STORE_RESTORED, _OLDER)
+            if found is None:
+                return await _remembered(session)
+            await meta.put(session, _RECOVERY, f"{found.event} {found.detail}")
+            await audit.append(
+                session, at=now, actor="gateway", event=found.event, detail=found.detail
             )
-        for number, script in enumerate(migrations[version:], start=version + 1):
-            # executescript() commits first, so the transaction has to be inside it.
-            try:
-                await self._connection.executescript(
-                    f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
-                )
-            except sqlite3.Error:
-                if self._connection.in_transaction:
-                    await self._connection.rollback()
+            return found
+
+        try:
+            self.recovery = await self.transaction(body)
+        except StoreError:
+            # A full disk must not keep the doors from being served; an older copy must be doubted.
+            kept = await self.read(generation.kept)
+            copied = await self.read(lambda session: meta.get(session, generation.COPIED))
+            older = generation.is_older(kept, beside=beside, copied=copied is not None)
+            if older or recovery is not None or self.condition is None:
                 raise
+        if self.recovery is not None:
+            _log.error(self.recovery.event, detail=self.recovery.detail)
+        try:
+            await asyncio.to_thread(self.room.keep_reserve)
+        except OSError as error:
+            _log.warning("store.no_reserve", reason=str(error))
+
+    async def _end(self) -> None:
+        """Remember that the end was in good order; where that cannot be written, it was not."""
+        if self.condition is not None:
+            return
+        try:
+            await self.transaction(lambda session: meta.put(session, CLEAN, "1"))
+        except StoreError as error:
+            _log.warning("store.unclean_stop", reason=str(error))
+
+    async def forget_recovery(self) -> None:
+        """A person could have read of it on /readyz by now."""
+        if self.recovery is not None:
+            await self.transaction(lambda session: meta.drop(session, _RECOVERY))
 
     async def transaction(self, body: Callable[[Session], Awaitable[T]]) -> T:
         """Run `body` in one exclusive transaction: all of it is committed, or nothing.
@@ -168,17 +206,29 @@ class Database:
 
     async def _transact(self, body: Callable[[Session], Awaitable[T]]) -> T:
         async with self._exclusive:
+            self._session.take_generation()
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
                 result = await body(self._session)
                 await self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 await self._roll_back()
+                self._refused(error)
                 raise StoreError(f"the database refused a write: {error}") from error
             except BaseException:
                 await self._roll_back()
                 raise
+            await self._keep_generation(self._session.take_generation())
             return result
+
+    async def _keep_generation(self, number: int | None) -> None:
+        """Write the file beside the database; where that fails it lags behind, which harms nobody."""
+        if number is None:
+            return
+        try:
+            await asyncio.to_thread(self._generation.write, number)
+        except OSError as error:
+            self._note(_BY_ERRNO.get(error.errno or 0, FAILING), f"the generation: {error}")
 
     async def _roll_back(self) -> None:
         # SQLITE_FULL and its like roll back by themselves; a second ROLLBACK would hide them.
@@ -190,7 +240,70 @@ class Database:
             try:
                 return await body(self._session)
             except sqlite3.Error as error:
+                self._refused(error)
                 raise StoreError(f"the database refused a read: {error}") from error
+
+    def _refused(self, error: sqlite3.Error) -> None:
+        """Note what the disk or the file does; the reserve makes room for the next small writes."""
+        condition = condition_of(error)
+        if condition is None:
+            return
+        if self.room.low:
+            condition = FULL
+        if condition == FULL:
+            self.room.give_up_reserve()
+        self._note(condition, str(error))
+
+    def _note(self, condition: str, reason: str) -> None:
+        if self.condition != condition:
+            _log.error("store.refuses", condition=condition, reason=reason)
+            self.condition = condition
+            self.changed.set()
+
+    def _worked(self) -> None:
+        """A write was kept. A disk that is still as good as full has only lived off the reserve."""
+        if self.condition is None or self.condition == DAMAGED or self.room.low:
+            return
+        _log.info("store.works_again", condition=self.condition)
+        with suppress(OSError):
+            self.room.keep_reserve()
+        self.condition = None
+        self.changed.set()
+
+    async def probe(self) -> None:
+        """Try a small write, and end `condition` if it is kept.
+
+        Nothing else ends it: SQLite writes nothing where a transaction changed nothing.
+        """
+
+        async def body(session: Session) -> None:
+            await meta.put(session, _PROBE, "")
+            await meta.drop(session, _PROBE)
+
+        with suppress(StoreError):
+            await self.transaction(body)
+            self._worked()
+
+    # --- copies --------------------------------------------------------------------------------
+
+    async def copy_into(self, target: Path) -> None:
+        """Write a consistent copy of the database into an empty file.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        await self._uncancelled(self._copy_into(target))
+
+    async def _copy_into(self, target: Path) -> None:
+        async with self._exclusive:
+            try:
+                await self._connection.execute("VACUUM INTO ?", (str(target),))
+            except sqlite3.Error as error:
+                raise StoreError(f"no copy could be made: {error}") from error
+
+    async def shorten_log(self) -> None:
+        """Bring everything from the write-ahead log into the database, and empty it."""
+        await self.read(lambda session: session.all("PRAGMA wal_checkpoint(TRUNCATE)"))
 
     async def _uncancelled(self, work: Awaitable[T]) -> T:
         """Wait for `work` to its end whatever happens, then pass a cancellation on."""
@@ -209,8 +322,42 @@ class Database:
         return task.result()
 
 
-def _hold(path: Path) -> TextIO:
-    """Hold the database for this process.
+def _make_way(room: Room) -> bool:
+    """Give up the reserve if the disk is full: what is written at the start then fits. Was it?"""
+    if not room.low:
+        return False
+    room.give_up_reserve()
+    return True
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    try:
+        return await aiosqlite.connect(path, isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{path} cannot be opened: {error}") from error
+
+
+async def _remembered(session: Session) -> Recovery | None:
+    """What an earlier start did and nobody may have read of."""
+    text = await meta.get(session, _RECOVERY)
+    return None if text is None else Recovery(*text.split(" ", 1))
+
+
+def _create_for_owner(path: Path) -> None:
+    """SQLite would make it readable to others."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error}") from error
+
+
+def lock_path(database: Path) -> Path:
+    """The file whose lock holds a database."""
+    return database.with_name(database.name + ".lock")
+
+
+def hold(path: Path) -> TextIO:
+    """Hold the database for this process, until the file that is returned is closed.
 
     Raises:
         StoreBusyError: another process holds it.
@@ -218,10 +365,7 @@ def _hold(path: Path) -> TextIO:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        os.close(
-            os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        )  # SQLite would make it readable to others
+        descriptor = os.open(lock_path(path), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StoreError(f"{path.parent} cannot be written: {error}") from error
     lock_file = os.fdopen(descriptor, "w")
@@ -233,13 +377,3 @@ def _hold(path: Path) -> TextIO:
             f"{path} is in use by another gateway: stop that one first (systemctl stop gateway)"
         ) from error
     return lock_file
-
-
-def _migrations() -> tuple[str, ...]:
-    """The migrations in order; number n takes the schema from n-1 to n."""
-    folder = resources.files("gateway.store") / "migrations"
-    files = sorted(
-        (file for file in folder.iterdir() if file.name.endswith(".sql")),
-        key=lambda file: file.name,
-    )
-    return tuple(file.read_text(encoding="utf-8") for file in files)

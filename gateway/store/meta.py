@@ -1,6 +1,6 @@
 """Single facts about the database itself."""
 
-from gateway.store.database import Session
+from gateway.store.session import Session
 
 
 async def get(session: Session, key: str) -> str | None:
@@ -15,3 +15,8 @@ async def put(session: Session, key: str, value: str) -> None:
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         (key, value),
     )
+
+
+async def drop(session: Session, key: str) -> None:
+    """Forget what is kept under `key`."""
+    await session.execute("DELETE FROM meta WHERE key = ?", (key,))

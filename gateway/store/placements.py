@@ -16,6 +16,7 @@ from gateway.domain.model import (
 )
 from gateway.domain.plan import Credential, LockState, Placement
 from gateway.domain.policy import window_to_write
+from gateway.store import generation
 from gateway.store.credentials import window_of
 from gateway.store.database import Row, Session
 from gateway.store.jobs import job_of
@@ -154,6 +155,7 @@ class NewCode:
 
 async def insert(session: Session, box: SecretBox, code: NewCode, now: datetime) -> int:
     """Record a code as `sent`, before the first byte leaves; its id."""
+    await generation.advance(session)
     written = code.written
     return await session.insert(
         "INSERT INTO placements (credential_id, lock, device_id, node_id, member, slot, sequence,"
@@ -200,6 +202,7 @@ async def start_operation(
     now: datetime,
 ) -> None:
     """Record that an operation on a known code is about to be sent."""
+    await generation.advance(session)
     await session.execute(
         "UPDATE placements SET operation = ?2, operation_at = ?3, operation_from = ?4,"
         " operation_until = ?5, message_id = coalesce(?6, message_id),"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 
 from gateway.domain.model import Accommodation, Guest, Reservation, ReservationType
-from gateway.store.database import Row, Session
 from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
+from gateway.store.session import Row, Session
 
 LIVE = (
     "('sent', 'confirmed', 'observed', 'unknown', 'revoking')"  # evidence of what may be on a lock

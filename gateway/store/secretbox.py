@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gateway.errors import PermanentError, StoreError
+from gateway.errors import PermanentError, StoreError, UnreadablePinError
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -55,12 +55,12 @@ class SecretBox:
         """The PIN that was sealed for `row`.
 
         Raises:
-            StoreError: damaged, of another row or of another key.
+            UnreadablePinError: damaged, of another row or of another key.
         """
         try:
             plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], row.encode())
         except (InvalidTag, ValueError):
-            raise StoreError(
+            raise UnreadablePinError(
                 f"the stored PIN of {row} does not open: damaged, or another key"
             ) from None
         return plain.decode("ascii")

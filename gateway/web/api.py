@@ -1,9 +1,11 @@
 """The routes: JSON in camelCase, times RFC 3339 in UTC."""
 
+import asyncio
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -24,6 +26,7 @@ from gateway.web.auth import ACTOR, SAFE_CHANNEL
 _MOST_PAGES = 100_000
 _SHOWN_DIGITS = 2
 _MOST_SECONDS = 4.0  # of listening: a request has 5 s
+_PIECE = 64 * 1024
 
 
 class Daemon(Protocol):
@@ -51,6 +54,10 @@ class Daemon(Protocol):
 
     async def trust_clock(self, actor: str) -> ClockState:
         """A person vouches for the wall clock. Raises StoreError."""
+        ...
+
+    async def copy_database(self) -> BinaryIO:
+        """A consistent copy of the database, open for reading. Raises StoreError."""
         ...
 
     async def decide_held(self, *, confirm: bool, actor: str) -> int:
@@ -109,6 +116,34 @@ class Api:
     async def trust_clock(self, request: web.Request) -> web.Response:
         """A person vouches for the clock."""
         return data(_clock(await self._daemon.trust_clock(request[ACTOR])))
+
+    async def backup(self, request: web.Request) -> web.StreamResponse:
+        """A copy of the database. It holds guests' names, and PINs that only `pin.key` opens."""
+        await self._audit_backup(request[ACTOR])
+        with await self._daemon.copy_database() as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            response = web.StreamResponse(
+                headers={"Content-Type": "application/vnd.sqlite3", "Cache-Control": "no-store"}
+            )
+            response.content_length = size
+            await response.prepare(request)
+            while piece := await asyncio.to_thread(file.read, _PIECE):
+                await response.write(piece)
+            await response.write_eof()
+        return response
+
+    async def _audit_backup(self, actor: str) -> None:
+        async def body(session: Session) -> None:
+            await audit.append(
+                session,
+                at=self._clock.now(),
+                actor=actor,
+                event=events.BACKUP_MADE,
+                detail="a copy of the database was handed out",
+            )
+
+        await self._database.transaction(body)
 
     # --- reconciliation ------------------------------------------------------------------------
 

@@ -24,7 +24,8 @@ from gateway.web.commissioning import CommissioningApi
 
 _MOST_BYTES = 16 * 1024
 _HANDLER_SECONDS = 5.0
-_PATIENT = {"/api/admin/locks/{name}/reach": 10.0}  # signing in to a lock takes its time
+BACKUP = "/api/admin/backup"
+_PATIENT = {"/api/admin/locks/{name}/reach": 10.0, BACKUP: 120.0}  # what takes its time
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -64,6 +65,7 @@ def build_app(
             web.get(f"{admin}/reservations/{{id}}/pin", api.pin),
             web.get(f"{admin}/clock", api.clock),
             web.post(f"{admin}/clock/trust", api.trust_clock),
+            web.post(BACKUP, api.backup),
             web.get(f"{admin}/locks", api.locks),
             web.get(f"{admin}/locks/sightings", api.sightings),
             web.get(f"{admin}/locks/{{name}}", api.lock),

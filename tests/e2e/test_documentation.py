@@ -78,7 +78,7 @@ def test_every_file_target_and_command_that_the_manual_names_exists():
                     case ["make", *named]:
                         assert set(named) <= targets
                     case ["gateway", command, *_]:
-                        assert command in {"check", "status", "run", "clock"}
+                        assert command in {"check", "status", "run", "clock", "restore"}
                     case [script, *_] if "/" in script:
                         assert os.access(ROOT / script, os.X_OK)
                     case _:
