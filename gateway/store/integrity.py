@@ -102,15 +102,15 @@ def make_whole(
         damage = "it is gone" if absent else examine(path, exclusive=exclusive)
         if damage is None or (damage in {"it is gone", _EMPTY} and not used_before):
             return None
-        aside = set_aside(path, now)
-        kept = "" if aside is None else f"; what was there is kept as {aside.name}"
         for candidate in backup.kept(backup.folder_of(path)):
-            if _put_in_place(candidate, path):
+            if _fetch(candidate, path):
+                kept = _and_kept(_exchange(path, now))
                 detail = (
                     f"the database was damaged ({damage}): the backup {candidate.name} took its"
                     f" place{kept}. {AFTER_A_COPY}"
                 )
                 return Recovery(events.STORE_RESTORED, detail)
+        kept = _and_kept(set_aside(path, now))
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{path} cannot be used: {error}") from error
     detail = (
@@ -141,20 +141,32 @@ def set_aside(path: Path, now: datetime) -> Path | None:
     return aside if found else None
 
 
-def _put_in_place(candidate: Path, path: Path) -> bool:
-    """Copy a backup to where the database was, if the copy is whole."""
-    partial = path.with_name(path.name + ".new")
-    backup.copy(candidate, partial)
+def _and_kept(aside: Path | None) -> str:
+    return "" if aside is None else f"; what was there is kept as {aside.name}"
+
+
+def _new(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def _fetch(candidate: Path, path: Path) -> bool:
+    """Copy a backup to beside the database; True if the copy is whole."""
+    backup.copy(candidate, _new(path))
     try:
-        damage = examine(partial)
+        damage = examine(_new(path))
     except StoreNewerError:
         damage = "of a newer gateway"
     if damage is not None:
-        partial.unlink()
-        return False
-    partial.replace(path)
+        _new(path).unlink()
+    return damage is None
+
+
+def _exchange(path: Path, now: datetime) -> Path | None:
+    """Put what was fetched where the database is; what was there is set aside."""
+    aside = set_aside(path, now)
+    _new(path).replace(path)
     sync_folder(path.parent)
-    return True
+    return aside
 
 
 def put_back(candidate: Path, path: Path, now: datetime) -> Path | None:
@@ -163,12 +175,14 @@ def put_back(candidate: Path, path: Path, now: datetime) -> Path | None:
     Raises:
         StoreError: the backup is not whole, of a newer gateway, or cannot be copied.
     """
+    if not candidate.is_file():
+        raise StoreError(f"there is no file {candidate}")
     try:
         damage = examine(candidate)
         if damage is not None:
             raise StoreError(f"{candidate} is no whole backup ({damage}): take another one")
-        aside = set_aside(path, now)
-        _put_in_place(candidate, path)
+        if not _fetch(candidate, path):
+            raise StoreError(f"{candidate} could not be copied whole: try again")
+        return _exchange(path, now)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{candidate} cannot be restored: {error}") from error
-    return aside

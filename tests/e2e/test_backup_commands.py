@@ -36,6 +36,10 @@ async def test_a_copy_is_taken_while_the_daemon_runs_and_put_back_once_it_is_sto
         status, _, err = await gateway("restore", str(tmp_path / "bad.db"), *at)
         assert (status, "no whole backup" in err) == (1, True)
 
+        status, _, err = await gateway("restore", str(tmp_path / "none.db"), *at)
+        assert (status, "there is no file" in err) == (1, True)
+        assert not (tmp_path / "none.db").exists()
+
         before = (tmp_path / "gateway.db").read_bytes()
         status, out, _ = await gateway("restore", str(copy), *at)
         assert status == 0, out

@@ -4,15 +4,20 @@ import random
 import shutil
 import sqlite3
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
+from gateway.clock import SystemClock
 from gateway.domain import events
-from gateway.errors import StoreNewerError
+from gateway.errors import StoreError, StoreNewerError
+from gateway.pin_mending import PinMender
+from gateway.store import backup
 from gateway.store.database import Database
 from gateway.store.generation import GenerationFile
-from tests.house import START, UNHURRIED, a_house
+from gateway.store.secretbox import SecretBox
+from gateway.upkeep import Upkeep
+from tests.house import START, UNHURRIED, Notices, a_house
 from tests.virtual_time import run_virtual
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -358,3 +363,53 @@ def test_another_key_is_told_once_and_new_stays_get_their_pins(tmp_path):
             assert "pin.key" in told[0].detail
 
     told_by(tmp_path, story)
+
+
+# --- damaged while it runs ---------------------------------------------------------------------
+
+
+async def test_damage_that_shows_while_it_runs_ends_the_daemon_and_the_next_start_mends_it(
+    tmp_path,
+):
+    path = database(tmp_path)
+    told = Notices()
+    async with Database.open(path) as opened:
+
+        async def body(session):
+            await session.execute_many(
+                "INSERT INTO audit_log (at, actor, event, detail) VALUES ('', 'a', 'b', ?)",
+                [("x" * 2000,)] * 4000,  # more than the cache of pages holds
+            )
+
+        await opened.transaction(body)
+        await backup.make(opened, tmp_path / "backups", START)
+        await opened.shorten_log()
+        with path.open("rb+") as file:
+            file.seek(200 * 4096)
+            file.write(b"\xff" * 1000 * 4096)
+        with pytest.raises(StoreError, match="malformed"):
+            await opened.read(lambda session: session.all("SELECT detail FROM audit_log"))
+        assert opened.condition == "store_damaged"
+
+        upkeep = Upkeep(
+            database=opened,
+            backups=tmp_path / "backups",
+            pins=PinMender(
+                database=opened,
+                box=SecretBox.load(tmp_path / "pin.key"),
+                notifier=told,
+                now=SystemClock().now,
+            ),
+            notifier=told,
+            clock=SystemClock(),
+        )
+        upkeep.adopt(zone=UTC, retention_days=30)
+        assert upkeep.problems() == ("store_damaged",)
+        with pytest.RaisesGroup(StoreError):
+            await upkeep.run()
+        assert told.events() == [events.STORE_FAILING]
+
+    async with Database.open(path) as opened:
+        assert opened.recovery.event == events.STORE_RESTORED
+        rows = await opened.read(lambda session: session.all("SELECT detail FROM audit_log"))
+        assert len(rows) == 4001, "those of the backup, and that it was put in place"
