@@ -402,6 +402,7 @@ async def test_damage_that_shows_while_it_runs_ends_the_daemon_and_the_next_star
             ),
             notifier=told,
             clock=SystemClock(),
+            sure=lambda: True,
         )
         upkeep.adopt(zone=UTC, retention_days=30)
         assert upkeep.problems() == ("store_damaged",)
