@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test seeds fuzz matrix lan lint format lock clean
+.PHONY: setup demo test test-install audit seeds fuzz matrix lan lint format lock clean
 
 setup: $(READY)
 
@@ -36,6 +36,16 @@ matrix: $(READY)
 lan: $(READY)
 	$(BIN)/python tests/lan/lan.py
 
+# As root, in bootstrapped Debian trees with a systemd of their own; takes minutes and a mirror of Debian.
+test-install:
+	tests/install/run.sh bookworm trixie
+
+# Known vulnerabilities of the pinned dependencies; needs a network.
+audit:
+	$(PYTHON) -m venv .audit && .audit/bin/python -m pip install --quiet pip-audit
+	.audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
+	rm -rf .audit
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,4 +65,4 @@ lock:
 	rm -rf .lock
 
 clean:
-	rm -rf $(VENV) .lock .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) .lock .audit .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -44,6 +44,7 @@ from gateway.web.api import Api
 from gateway.web.app import Access, build_app
 from gateway.web.auth import load_secret
 from gateway.web.commissioning import CommissioningApi
+from gateway.web.hosts import Hosts
 from gateway.web.listener import Listener, is_local
 from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
@@ -292,6 +293,7 @@ class Gateway:
             secret=signing_secret(config, paths),
             insecure_lan=config.http.insecure_lan,
             is_local=is_local,
+            hosts=Hosts(config.http.names),
         )
         self.listener = Listener(
             build_app(

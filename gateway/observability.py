@@ -112,3 +112,5 @@ def configure_logging(
     root.setLevel(logging.WARNING)
     for name in _QUIET:  # at DEBUG tinytuya prints keys and PINs
         logging.getLogger(name).setLevel(logging.WARNING)  # noqa: TID251
+    # its errors are requests that are none, with a traceback each; those of handlers we log ourselves
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # noqa: TID251

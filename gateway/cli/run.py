@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from gateway.app import Gateway, Paths
+from gateway.cli.modes import close_to_others
 from gateway.cli.settings import (
     DEFAULT_CONFIG,
     EXIT_BUSY,
@@ -48,6 +49,8 @@ def run(
     _configure_logging(settings, settings.secrets())
     for note in notes:
         _log.warning("config.warning", detail=note)
+    for note in close_to_others(paths):
+        _log.warning("files.exposed", detail=note)
     _log.info("gateway.starting", **_versions())
     try:
         asyncio.run(_serve(settings, paths, config))

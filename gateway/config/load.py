@@ -59,8 +59,11 @@ def warnings(config: Config, path: Path | None) -> tuple[str, ...]:
         for lock in config.locks
         if PROFILES[lock.profile].grade is Grade.INFERRED
     ]
-    if path is not None and path.stat().st_mode & 0o004:
+    mode = 0 if path is None else path.stat().st_mode
+    if mode & 0o007:
         found.append(f"{path} holds keys and everybody may read it: chmod 640 {path}")
+    elif mode & 0o020:
+        found.append(f"{path} can be written by its whole group: chmod 640 {path}")
     return tuple(found)
 
 

@@ -132,6 +132,7 @@ ClockTime = Annotated[dt.time, BeforeValidator(_clock)]
 Zone = Annotated[str, BeforeValidator(_zone)]
 LocalKey = Annotated[SecretStr, AfterValidator(_local_key)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Version = Literal["3.3", "3.4", "3.5"]
 Dp = Annotated[int, Field(ge=1, le=255)]
@@ -187,6 +188,7 @@ class Http(Section):
     tls_key: str | None = None
     jwt_secret: Annotated[SecretStr, AfterValidator(_jwt_secret)] | None = None
     insecure_lan: bool = False
+    names: tuple[HostName, ...] = ()
 
 
 class Store(Section):

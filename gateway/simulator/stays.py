@@ -35,6 +35,7 @@ class StaysFaults:
         empty: the list is empty.
         last_page_lost: the list ends early.
         repeat_rows: the last row of each page comes again on the next.
+        more_rows: anything at all that the first page shows besides the reservations.
     """
 
     status: int | None = None
@@ -45,6 +46,7 @@ class StaysFaults:
     empty: bool = False
     last_page_lost: bool = False
     repeat_rows: bool = False
+    more_rows: tuple[Any, ...] = ()
 
 
 @dataclass(slots=True)
@@ -234,7 +236,8 @@ class SimulatedStays:
         page = rows[skip : skip + limit]
         if self.faults.repeat_rows and skip > 0 and page:
             page = [rows[skip - 1], *page[:-1]] if len(page) == limit else [rows[skip - 1], *page]
-        return web.json_response([_row(row) for row in page])
+        more = self.faults.more_rows if skip == 0 else ()
+        return web.json_response([*more, *(_row(row) for row in page)])
 
     def _in_no_order(self) -> list[dict[str, Any]]:
         """Neither by date nor by code, but the same from page to page."""

@@ -10,13 +10,17 @@ from gateway.domain.model import Accommodation, Guest, Reservation, ReservationT
 from gateway.errors import MalformedReservationError
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099  # within what clocks, windows and locks can hold
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
 
 
 def _date(value: object) -> dt.date:
     if not isinstance(value, str) or not _DATE.fullmatch(value[:10]):
         raise ValueError("is no date YYYY-MM-DD")
-    return dt.date.fromisoformat(value[:10])
+    found = dt.date.fromisoformat(value[:10])
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise ValueError("is in a year that no stay can be in")
+    return found
 
 
 def _time(value: object) -> dt.time | None:

@@ -21,11 +21,20 @@ from gateway.web.auth import (
     verify,
 )
 from gateway.web.commissioning import CommissioningApi
+from gateway.web.hosts import Hosts
 
 _MOST_BYTES = 16 * 1024
 _HANDLER_SECONDS = 5.0
 BACKUP = "/api/admin/backup"
 _PATIENT = {"/api/admin/locks/{name}/reach": 10.0, BACKUP: 120.0}  # what takes its time
+_HEADERS = {  # of every response that sets no other
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,11 +44,12 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may do what. `is_local`: is a peer's address this machine?"""
+    """Who may do what. `is_local`: is a peer's address this machine? `hosts`: by which names."""
 
     secret: str = field(repr=False)
     insecure_lan: bool = False
     is_local: Callable[[str], bool]
+    hosts: Hosts
 
 
 def build_app(
@@ -50,6 +60,7 @@ def build_app(
     app = web.Application(
         client_max_size=_MOST_BYTES, middlewares=[_errors, _deadline, guard.middleware]
     )
+    app.on_response_prepare.append(_secure)
     admin = "/api/admin"
     app.add_routes(
         [
@@ -82,8 +93,13 @@ def error(status: int, code: str, message: str) -> web.Response:
         text=json.dumps(body),
         status=status,
         content_type="application/json",
-        headers={"Cache-Control": "no-store"},
     )
+
+
+async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "gateway"  # aiohttp has put its version and Python's there
 
 
 @web.middleware
@@ -102,8 +118,6 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:  # noqa: BLE001 - one request fails, logged; the others go on
         _log.exception("request.failed", path=request.path)
         return error(500, "internal", "an error in the gateway: see the journal")
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
     return response
 
 
@@ -119,7 +133,7 @@ async def _deadline(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 class _Guard:
-    """Lets requests under /api through for admins only."""
+    """Lets requests to this gateway through, those under /api for admins only."""
 
     def __init__(self, access: Access, clock: Clock) -> None:
         self._access = access
@@ -132,6 +146,11 @@ class _Guard:
 
         @web.middleware
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            host = request.headers.get("Host")  # browsers always send one
+            if host is not None and not self._access.hosts.allow(host):
+                return error(
+                    421, "misdirected", "unknown host name: use the address, or [http] names"
+                )
             if not request.path.startswith("/api/"):
                 return await handler(request)
             refusal = self._refusal(request)

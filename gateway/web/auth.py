@@ -14,6 +14,7 @@ ROLE = "admin"
 ACTOR = web.RequestKey("actor", str)  # the subject of the request's token
 SAFE_CHANNEL = web.RequestKey("safe_channel", bool)  # may secrets and changes travel on it?
 _SECRET_BYTES = 32
+_MOST_ADDRESSES = 1024  # IPv6 gives everybody more than can be remembered
 _BAD_TOKENS, _BAD_TOKENS_SECONDS = 5, 60.0
 
 
@@ -96,4 +97,6 @@ class BadTokens:
 
     def count(self, address: str, now: float) -> None:
         """Another bad token from the address."""
+        if address not in self._seen and len(self._seen) >= _MOST_ADDRESSES:
+            del self._seen[next(iter(self._seen))]
         self._seen.setdefault(address, deque(maxlen=_BAD_TOKENS)).append(now)

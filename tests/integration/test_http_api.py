@@ -497,7 +497,7 @@ def test_a_client_of_the_lan_holds_eight_connections_and_no_more(tmp_path):
     async def story(house):
         async with twelve_connected(house) as clients:
             for _, writer in clients:
-                writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 await writer.drain()
             answers = [await first_line(reader) for reader, _ in clients]
         # the house itself keeps one connection open
