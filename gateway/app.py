@@ -205,7 +205,7 @@ class Gateway:
         is_local: Callable[[str], bool],
         discovery: Discovery,
     ) -> None:
-        self._config = config
+        self._config = self._started_with = config
         self.paths = paths
         self._pace = pace
         self._timekeeper = timekeeper
@@ -413,7 +413,7 @@ class Gateway:
         connection change waits for what is under way on it; the others notice nothing.
         """
         async with self._reloading:
-            left = _only_at_start(self._config, config)
+            left = _only_at_start(self._started_with, config)
             self._reconciler.interrupt()
             async with self._one_run:
                 await self._adopt(config)

@@ -57,7 +57,7 @@ build_release() {
   cp -r "$source_dir/gateway" "$source_dir/pyproject.toml" "$source_dir/README.md" "$work/"
   "$work/venv/bin/python" "${pip[@]}" wheel --no-deps --no-build-isolation --wheel-dir "$work/wheel" "$work"
   "$release/bin/python" "${pip[@]}" install --no-deps "$work"/wheel/gateway-*.whl
-  "$release/bin/python" -c 'import gateway.cli' || {
+  "$release/bin/gateway" --help >/dev/null || {
     rm -rf "$release"
     fail "the new version does not start; the one before stays"
   }

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from gateway.stays import wire
 from tests.house import a_house
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+pytestmark = pytest.mark.timeout(280)
+
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
 JSON = st.recursive(
@@ -120,7 +123,7 @@ def living_house(tmp_path_factory):
         yield house
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_run_over_hostile_rows_ends_and_takes_nobodys_door(living_house, data):
     house = living_house.house
@@ -138,13 +141,15 @@ def test_a_run_over_hostile_rows_ends_and_takes_nobodys_door(living_house, data)
 
 def answer(port, raw):
     """What comes back for raw bytes, the connection then closed for writing."""
+    found = b""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-        client.sendall(raw)
-        client.shutdown(socket.SHUT_WR)
-        found = b""
-        while piece := client.recv(65536):
-            found += piece
-        return found
+        with suppress(OSError):  # hung up at the first bad byte
+            client.sendall(raw)
+            client.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            while piece := client.recv(65536):
+                found += piece
+    return found
 
 
 def statuses(found):
@@ -200,7 +205,7 @@ REQUESTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(REQUESTS)
 def test_odd_requests_are_never_answered_with_an_error_of_ours(living_house, request_):
     house, asked = living_house.house, request_
@@ -229,7 +234,9 @@ SECRET = "CANARY-0123456789"
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.data())
 def test_a_damaged_file_is_refused_in_words_and_without_its_secrets(tmp_path, data):

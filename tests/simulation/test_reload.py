@@ -225,6 +225,7 @@ def test_what_only_a_restart_can_take_over_is_named_and_left(tmp_path):
         port = house.gateway.listener.port
         left = await reload(house, http={"port": 8081}, store={"path": "other.db"})
         assert left == ("[http]", "[store] path")
+        assert await reload(house) == left  # it still waits for the restart
         assert house.gateway.listener.port == port
         assert (await house.status())["currentStatus"] == "success"
 
