@@ -27,7 +27,6 @@ CONFINED = {
     "RestrictAddressFamilies": "AF_INET AF_INET6 AF_UNIX",
     "ProtectSystem": "strict",
     "ProtectProc": "invisible",
-    "ProcSubset": "pid",
     "DevicePolicy": "closed",
     "KeyringMode": "private",
 } | dict.fromkeys(
@@ -69,6 +68,10 @@ def test_the_unit_keeps_system_calls_few_and_is_rated_so():
             check=False,
         )
         assert rated.returncode == 0, rated.stdout + rated.stderr
+
+
+def test_the_daemon_may_read_what_the_machine_says_of_its_clock():
+    assert "ProcSubset" not in settings()  # it would hide the boot's name
 
 
 def test_the_start_waits_neither_for_the_time_nor_without_end():
