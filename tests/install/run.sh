@@ -34,7 +34,7 @@ try() {
   compgen -e PIP_ | while read -r name; do printf '%s=%s\n' "$name" "${!name}"; done >"$box/root/environment"
   install -m 0644 "$source_dir/tests/install/gateway-test.service" "$box/etc/systemd/system/"
   ln -s ../gateway-test.service "$box/etc/systemd/system/multi-user.target.wants/"
-  timeout 1200 systemd-nspawn --quiet --register=no --keep-unit --directory="$box" --boot \
+  timeout 3600 systemd-nspawn --quiet --register=no --keep-unit --directory="$box" --boot \
     "${options[@]}" >"$trees/$suite.console" 2>&1 </dev/null || true
   cat "$box/root/result"
   tail -n 1 "$box/root/result" | grep -qx "all passed"
