@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -155,7 +156,8 @@ class Reconciler:
             log.warning(events.RECONCILE_FAILED, reason=str(error))
             return False
         except BaseException:
-            await self._failed(run_id, began, "interrupted", told=False)
+            with suppress(StoreError):  # then the next start closes the row; the end must not wait
+                await self._failed(run_id, began, "interrupted", told=False)
             raise
         try:
             outcome = await self._database.transaction(
