@@ -90,7 +90,7 @@ def _counted(call):
 
 
 @contextmanager
-def _threads_counted():
+def threads_counted():
     names = ("_execute", "_connect", "close")
     originals = {name: getattr(aiosqlite.core.Connection, name) for name in names}
     for name, original in originals.items():
@@ -106,7 +106,7 @@ def run_virtual(main, *, start: datetime = datetime(2026, 2, 1, 12, tzinfo=UTC))
     """Run `main(clock)` from `start` on virtual time."""
     with (
         time_machine.travel(start, tick=False) as traveller,
-        _threads_counted(),
+        threads_counted(),
         asyncio.Runner(loop_factory=lambda: VirtualLoop(traveller)) as runner,
     ):
         return runner.run(main(SystemClock()))
