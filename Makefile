@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-install audit seeds fuzz matrix lan lint format lock clean
+.PHONY: setup demo test test-install audit seeds fuzz crash kill matrix lan lint format lock clean
 
 setup: $(READY)
 
@@ -27,6 +27,14 @@ seeds: $(READY)
 # A hundred thousand inputs for each decoder of frames, reports, lists and broadcasts.
 fuzz: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile fuzz tests/properties/test_tuya_decoders.py
+
+# Killed at every write to disk and socket of every story; `make test` kills at each sixth.
+crash: $(READY)
+	GATEWAY_CRASH_POINTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_crash_points.py
+
+# Three hundred rounds of `kill -9` on the daemon under load, with a summary.
+kill: $(READY)
+	$(BIN)/python -m tests.kill 300
 
 # What is known after a create, for every profile, way, version and fault: the table of docs/locks.md.
 matrix: $(READY)

@@ -1,76 +1,17 @@
 """The real process, killed with SIGKILL at any moment and started again."""
 
 import asyncio
-import os
 import random
 import signal
-import socket
-import sqlite3
-import sys
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
-import aiohttp
 import pytest
 
 from tests.house import a_house, assert_keeps_secrets
+from tests.kill import Daemon, a_campaign
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ROUNDS = 12
-
-
-class Daemon:
-    """`gateway run` as a process of its own, with its whole log."""
-
-    def __init__(self, folder, house):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.log = folder / "gateway.log"
-        self.config = folder / "config.toml"
-        house.settings = {
-            "http": {"host": "127.0.0.1", "port": self.port},
-            "log": {"level": "debug"},
-        }
-        self.config.write_text(house.config_toml())
-        self.folder = folder
-
-    @asynccontextmanager
-    async def running(self, **environ):
-        with self.log.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gateway", "run", "-c", str(self.config)),
-                stdout=log,
-                stderr=log,
-                env={"PATH": os.environ["PATH"]} | environ,
-            )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGKILL)
-            await process.wait()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def last_good(self):
-        return self.folder / "config.last-good.toml"
-
-    async def is_up(self, session):
-        try:
-            async with session.get(f"{self.url}/readyz") as response:
-                return response.status == 200
-        except aiohttp.ClientError:
-            return False
-
-    def rows(self, query):
-        with sqlite3.connect(self.folder / "gateway.db") as database:
-            found = database.execute(query).fetchall()
-        database.close()
-        return found
 
 
 @pytest.mark.timeout(280)
@@ -131,3 +72,16 @@ async def test_killed_at_any_moment_it_loses_no_job_doubles_no_pin_and_tells_no_
             )
         assert daemon.rows("SELECT id FROM reconciliation_logs WHERE status = 'pending'") == []
         assert_keeps_secrets(daemon.log.read_text(), house.secrets())
+
+
+@pytest.mark.timeout(280)
+async def test_under_load_no_round_of_kills_loses_a_job_doubles_a_create_or_leaves_a_pin(tmp_path):
+    async with a_campaign(tmp_path, seed=3) as campaign:
+        for _ in range(8):
+            await campaign.round()
+        await campaign.settle()
+        assert campaign.jobs_lost == []
+        assert campaign.doubled() == 0
+        assert campaign.leftovers() == [0, 0, 0]
+        assert sum(sum(lock.creates.values()) for lock in campaign.locks) > 0
+        assert_keeps_secrets(campaign.daemon.log.read_text(), campaign.house.secrets())
