@@ -52,6 +52,7 @@ _PRAGMAS = (
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cell_size_check = ON",
 )
+_MUST_HOLD = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
 class Database:
@@ -127,9 +128,21 @@ class Database:
                 await self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             for pragma in _PRAGMAS:
                 await self._connection.execute(pragma)
+            await self._check_pragmas()
             await upgrade(self._connection, migrations())
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self._path} cannot be used: {error}") from error
+
+    async def _check_pragmas(self) -> None:
+        """SQLite keeps silent when it cannot do what a pragma asks."""
+        for pragma, wanted in _MUST_HOLD.items():
+            row = await self._session.one(f"PRAGMA {pragma}")
+            if row is None or row[0] != wanted:
+                found = None if row is None else row[0]
+                raise StoreError(
+                    f"{self._path} is not safe against power cuts, {pragma} is {found} instead of"
+                    f" {wanted}: keep it on a local disk"
+                )
 
     async def _begin(self, beside: int | None, recovery: Recovery | None, now: datetime) -> None:
         """Count this start, and doubt what an older copy says of the locks."""

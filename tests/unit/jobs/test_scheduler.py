@@ -46,14 +46,16 @@ class Running:
         return [moment for moment, what in self.did if what == "run"]
 
 
-def scheduling(story, *, jobs=(), behind=timedelta(0), cap=60.0, schedule="*/30 * * * *"):
+def scheduling(
+    story, *, jobs=(), behind=timedelta(0), cap=60.0, schedule="*/30 * * * *", due_by=None
+):
     """Run `story(running)` beside a scheduler that began with `jobs`."""
 
     async def main(clock):
         running = Running(None, clock)
         running.scheduler = JobScheduler(
             clock=clock,
-            due_by=lambda: clock.now() - behind,
+            due_by=lambda: due_by(clock.now()) if due_by else clock.now() - behind,
             wake=running.woke,
             reconcile=running.run,
             schedule=schedule,
@@ -226,6 +228,31 @@ def test_a_bug_in_what_a_job_wakes_is_raised_and_not_swallowed():
             await running.scheduler.crashed
 
     scheduling(story, jobs=[gen("a", START + SECOND)])
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_one_error_in_the_store_of_jobs_ends_nothing(number):
+    """`due_by` is asked when due jobs are sought, when one is leased and for the next time."""
+    asked = []
+
+    def fails_once(now):
+        asked.append(now)
+        if len(asked) == number + 1:
+            raise RuntimeError("once")
+        return now
+
+    async def story(running):
+        await asyncio.sleep(25)
+        assert len(asked) > number
+        assert {name for _, name in running.jobs()} == {"gen-a"}
+        assert 5 <= running.jobs()[0][0] <= 20
+        running.scheduler.drop(["gen-a"])
+        started = len(running.jobs())
+        running.scheduler.put([gen("b", START + 60 * SECOND)])
+        await asyncio.sleep(50)
+        assert running.jobs()[started:] == [(60, "gen-b")]
+
+    scheduling(story, jobs=[gen("a", START + 5 * SECOND)], due_by=fails_once)
 
 
 def test_the_last_look_is_never_older_than_the_cap():

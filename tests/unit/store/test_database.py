@@ -1,6 +1,7 @@
 import asyncio
 import random
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -54,11 +55,11 @@ async def test_cancelled_transactions_never_leave_a_half_or_wedge_the_connection
             task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    for batch in range(20):
+    for batch in range(50):
         await asyncio.gather(*(cancelled_somewhere(batch * 20 + n) for n in range(20)))
 
     found = await keys(database)
-    for number in range(400):
+    for number in range(1000):
         assert (f"{number}-a" in found) == (f"{number}-b" in found)
     assert acknowledged <= {int(key.split("-")[0]) for key in found}
     assert acknowledged
@@ -127,3 +128,23 @@ async def test_the_file_keeps_to_what_survives_a_power_cut_and_to_its_owner(data
     assert await pragma("synchronous") == 2
     assert await pragma("foreign_keys") == 1
     assert (tmp_path / "gateway.db").stat().st_mode & 0o077 == 0
+
+
+async def test_a_database_that_does_not_keep_to_them_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(StoreError, match=r"journal_mode is memory instead of wal: .*local disk"):
+        async with Database.open(Path(":memory:")):  # SQLite keeps no log of it
+            pass
+
+
+async def test_a_job_of_a_kind_that_nobody_knows_cannot_be_written(database):
+    async def body(session):
+        await session.execute("PRAGMA defer_foreign_keys = ON")
+        await session.execute(
+            "INSERT INTO jobs (id, kind, credential_id, run_at) VALUES (?, ?, 'x', ?)",
+            ("run-x", "pickle", "2026-02-01T12:00:00Z"),
+        )
+
+    with pytest.raises(StoreError, match="CHECK constraint failed: kind"):
+        await database.transaction(body)
