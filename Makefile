@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-install audit seeds fuzz crash kill matrix lan lint format lock clean
+.PHONY: setup demo test test-install audit seeds fuzz crash kill power matrix lan lint format lock clean
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ crash: $(READY)
 # Three hundred rounds of `kill -9` on the daemon under load, with a summary.
 kill: $(READY)
 	$(BIN)/python -m tests.kill 300
+
+# Forty power cuts that keep only what was synced, and what a day of thirty stays writes.
+power: $(READY)
+	$(BIN)/python -m tests.power
 
 # What is known after a create, for every profile, way, version and fault: the table of docs/locks.md.
 matrix: $(READY)

@@ -201,17 +201,22 @@ def differs(whole, end):
 
 
 def is_told(story, family, end):
-    """The ends that no means of the lock could better, and that a person is told of.
+    """The ends that the means of the lock do not better, and that a person is told of.
 
-    A slot that was never told cannot be deleted where there is no list. And where the lock holds the
-    same digits from elsewhere, `duplicate` after a kill is taken for ours, on all but members.
+    A slot that was never told cannot be deleted where there is no list. Where the lock holds the same
+    digits from elsewhere, `duplicate` after a kill is taken for ours, on all but members. And a lock
+    that names codes by sequence refuses to delete one that has gone.
     """
+    status, (door,) = end["gone"]["stays"]["a"]
+    if end["pending"] or status != "at_risk":
+        return False
+    unheard = door["evidence"] == "revoking" and door["reason"] == "failed"
+    if story.name in {"revoke", "end"}:
+        return family is SEQUENCE and unheard and end["gone"]["lock"] == []
     if family is not UNLISTED and not (story.name == "refused PIN" and family is not MEMBER):
         return False
     lets_in = any(owner == "a" for owner, _, _ in end["inside"]["lock"])
-    status, (door,) = end["gone"]["stays"]["a"]
-    told = "never told the slot" in (door["reason"] or "") or door["reason"] == "failed"
-    return lets_in and status == "at_risk" and told and end["pending"] == []
+    return lets_in and (unheard or "never told the slot" in door["reason"])
 
 
 @pytest.mark.parametrize(("story", "family"), CASES, ids=lambda one: getattr(one, "name", str(one)))
