@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.e2e.test_kill import Daemon
 from tests.house import a_house, assert_keeps_secrets
+from tests.kill import Daemon
 from tests.unit.test_systemd import listening
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
