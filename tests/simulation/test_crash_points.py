@@ -220,7 +220,7 @@ def is_told(story, family, end):
 
 
 @pytest.mark.parametrize(("story", "family"), CASES, ids=lambda one: getattr(one, "name", str(one)))
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_it_ends_the_same_wherever_it_is_killed(tmp_path, story, family, record_property):
     whole = play(tmp_path / "whole", story, family)
     told = []
