@@ -138,7 +138,7 @@ def play(folder, story, family, kill=None):
                 "SELECT id FROM reconciliation_logs WHERE status = 'pending'"
             )
             found["creates"] = sum(house.lock.creates.values())
-            found["other numbers"] = house.lock.duplicates.count(False)
+            found["doubled"] = house.lock.duplicates.count(False)
         found["writes"], found["struck"] = supervisor.writes, supervisor.struck
         assert_keeps_secrets(log.getvalue(), house.secrets())
 
@@ -189,15 +189,19 @@ def kills(writes):
     ]
 
 
-def differs(whole, end):
+def differs(story, whole, end):
     """What of an end is not as without the kill, in words."""
     found = [
         f"{what}: {end[what]} instead of {whole[what]}"
-        for what in ("inside", "gone", "jobs", "pending", "other numbers")
+        for what in ("inside", "gone", "jobs", "pending")
         if end[what] != whole[what]
     ]
-    more = end["creates"] - whole["creates"]
-    return found if more <= 1 else [*found, f"{more} creates more"]
+    if end["creates"] > whole["creates"] + 1:
+        found.append(f"{end['creates']} creates instead of {whole['creates']}")
+    # A PIN that somebody else's code has may be refused once more after the kill.
+    if end["doubled"] > whole["doubled"] + (story.name == "refused PIN"):
+        found.append(f"{end['doubled']} creates of a PIN that the lock holds")
+    return found
 
 
 def is_told(story, family, end):
@@ -213,7 +217,8 @@ def is_told(story, family, end):
     unheard = door["evidence"] == "revoking" and door["reason"] == "failed"
     if story.name in {"revoke", "end"}:
         return family is SEQUENCE and unheard and end["gone"]["lock"] == []
-    if family is not UNLISTED and not (story.name == "refused PIN" and family is not MEMBER):
+    refused = story.name == "refused PIN" and family is not MEMBER
+    if family.profile != UNLISTED.profile and not refused:
         return False
     lets_in = any(owner == "a" for owner, _, _ in end["inside"]["lock"])
     return lets_in and (unheard or "never told the slot" in door["reason"])
@@ -230,7 +235,7 @@ def test_it_ends_the_same_wherever_it_is_killed(tmp_path, story, family, record_
         end = play(tmp_path / str(number) / "state", story, family, kill)
         where = f"killed {kill.when} write {kill.number} ({whole['writes'][kill.number]})"
         assert end["struck"], where
-        found = differs(whole, end)
+        found = differs(story, whole, end)
         if found and is_told(story, family, end):
             told.append(where)
         else:
