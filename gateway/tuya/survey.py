@@ -1,7 +1,7 @@
 """What is on the LAN beside what is configured and what tinytuya's wizard knows. Pure."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -66,7 +66,6 @@ class Row:
 class _Known:
     configured: Mapping[str, Configured]
     devices: Mapping[str, WizardDevice]
-    heard: Mapping[str, Sequence[Sighting]]
 
     def children(self, device_id: str) -> list[WizardDevice]:
         return [one for one in self.devices.values() if one.sub and one.parent == device_id]
@@ -84,7 +83,6 @@ def survey(
     known = _Known(
         configured={one.device_id: one for one in configured},
         devices={one.device_id: _placed(one, heard) for one in devices},
-        heard=heard,
     )
     devices = tuple(known.devices.values())
     peers = [
@@ -93,20 +91,20 @@ def survey(
         *(one.device_id for one in devices if _is_peer(one, known) and one.device_id not in heard),
     ]
     rows: list[Row] = []
+    told = {*peers, *(one.device_id for peer in peers for one in known.children(peer))}
     for device_id in dict.fromkeys(peers):
         rows.append(_peer(device_id, heard.get(device_id, []), known))
-        rows += _behind(rows[-1], known)
+        rows += _behind(rows[-1], known, told)
     shown = {row.device_id for row in rows}
     orphans = (one for one in devices if one.sub and one.device_id not in shown)
     rows += [_child(one, None, known) for one in orphans if is_lock(one.category, one.codes)]
     return tuple(rows)
 
 
-def _behind(hub: Row, known: _Known) -> list[Row]:
-    """What the file puts behind a hub, then what the configuration alone does."""
+def _behind(hub: Row, known: _Known, told: Container[str]) -> list[Row]:
+    """What the file puts behind a hub, then what the configuration alone does (not in `told`)."""
     children = [_child(one, hub, known) for one in known.children(hub.device_id)]
     mine = known.configured.get(hub.device_id)
-    told = {row.device_id for row in children} | set(known.heard)
     return children + [
         Row(
             device_id=one.device_id,
@@ -160,7 +158,8 @@ def _peer(device_id: str, heard: list[Sighting], known: _Known) -> Row:
 def _configured(row: Row, mine: Configured, heard: list[Sighting]) -> Row:
     row = replace(row, what=f"{mine.kind} {mine.name}", name=row.name or mine.name)
     if mine.hub:
-        detail = f"configured behind {mine.hub}, and broadcasts itself: it has Wi-Fi of its own"
+        alone = "and broadcasts itself: it has Wi-Fi of its own" if heard else "but not in the file"
+        detail = f"configured behind {mine.hub}, {alone}"
         return replace(row, standing=Standing.DIFFERS, detail=detail)
     if not heard:
         where = "" if mine.address == AUTO else f" at {mine.address}"
@@ -255,8 +254,13 @@ def _child(device: WizardDevice, hub: Row | None, known: _Known) -> Row:
     if mine is not None:
         found = recognise(device.category, device.codes, behind_hub=True)
         other = found.profile not in {None, mine.profile}
-        detail = f"configured as {mine.profile}, its codes say {found.profile}" if other else ""
-        return replace(row, standing=Standing.KNOWN, what=f"lock {mine.name}", detail=detail)
+        details = [f"configured as {mine.profile}, its codes say {found.profile}"] if other else []
+        hubs = known.configured.get(row.hub)
+        if hub is not None and (hubs is None or hubs.name != mine.hub):
+            details.append(f"configured behind {mine.hub or 'no hub'}, not so in the file")
+        standing = Standing.DIFFERS if details else Standing.KNOWN
+        detail = "; ".join(details)
+        return replace(row, standing=standing, what=f"lock {mine.name}", detail=detail)
     if hub is None:
         detail = "its hub is not in the file: run tinytuya's wizard again"
         return replace(row, standing=Standing.UNSUPPORTED, detail=detail)

@@ -89,6 +89,27 @@ def test_a_lock_configured_behind_a_hub_that_broadcasts_itself_is_told():
     assert toml == ""
 
 
+@pytest.mark.parametrize(
+    ("entries", "hub"),
+    [
+        ([a_hub("hub-2"), behind("hub-2", "lock-1")], "hub-2"),
+        ([an_mk("lock-1")], ""),
+    ],
+)
+def test_a_lock_that_the_file_puts_elsewhere_than_the_configuration_is_told_once(entries, hub):
+    rows, toml = looked([heard("hub-1")], [HUB_1, APT], entries)
+
+    assert (rows["lock-1"].standing, rows["lock-1"].hub) == (Standing.DIFFERS, hub)
+    assert "configured behind hub-1" in rows["lock-1"].detail
+    assert "lock-1" not in toml
+
+
+def test_a_lock_without_a_hub_in_the_file_stands_under_its_configured_one():
+    rows, _ = looked([heard("hub-1")], [HUB_1, APT], [behind("gone", "lock-1", key="k")])
+
+    assert (rows["lock-1"].standing, rows["lock-1"].hub) == (Standing.KNOWN, "hub-1")
+
+
 def test_a_hub_its_lock_and_a_lock_of_its_own_become_a_configuration_that_loads(tmp_path):
     rows, toml = looked(
         [heard("hub-1"), heard("street", "3.3", "192.168.1.21")],
