@@ -91,7 +91,9 @@ def test_a_replaced_lock_is_told_of_once_over_many_starts(tmp_path):
         await arrived(house, house.flat_101)
 
     async def after(house):
+        await house.until(lambda: events.LOCK_REPLACED in house.notices.events())
         await house.pin_status(house.guest, "active")
+        await house.clock.sleep(60)
         assert house.notices.events().count(events.LOCK_REPLACED) == 1
 
     over_starts(tmp_path, before, replaced, after, lambda _house: None, after)
