@@ -151,6 +151,25 @@ class MortalLoop(VirtualLoop):
         handle._scheduled = True
         return handle
 
+    def run_in_executor(self, executor, func, *args):
+        """A life's work in threads is done at once: a file is read or written by it."""
+        life = LIFE.get()
+        if life is None:
+            return super().run_in_executor(executor, func, *args)
+        future = self.create_future()
+        if not life.dead:
+            life.note("file")
+            if life.strikes(When.BEFORE):
+                life.die()
+            else:
+                _settle(future, func, args)
+                if life.strikes(When.AFTER):
+                    life.die()
+                    future = self.create_future()
+        if life.dead:
+            life.stuck.append(future)
+        return future
+
     def _add_reader(self, fd, callback, *args):
         life = LIFE.get()
         if life is None or not life.frozen:
@@ -177,6 +196,13 @@ class MortalLoop(VirtualLoop):
                         duplicate.shutdown(socket.SHUT_RDWR)
                     duplicate.close()
                     break
+
+
+def _settle(future, func, args):
+    try:
+        future.set_result(func(*args))
+    except BaseException as error:  # noqa: BLE001 - raised where the call was made
+        future.set_exception(error)
 
 
 class _Transport(selector_events._SelectorSocketTransport):

@@ -35,8 +35,9 @@ class Doorstep(House):
 
     def __init__(self, folder, clock, *, family, **settings):
         self.pace, self.is_local, self.clock, self.folder = PACE, is_local, clock, folder
+        self.world, self.discovery, self.time_files = clock, None, None
         self.family = family
-        self.stays = SimulatedStays(random.Random(5))
+        self.stays = SimulatedStays(random.Random(5), clock=clock)
         self.settings, self.notices = settings, Notices()
         self.gateway, self.token, self.pins = None, "", set()
         self.lock = FAMILIES[family.profile](

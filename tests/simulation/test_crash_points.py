@@ -185,7 +185,7 @@ def kills(writes):
         Kill(number, when)
         for number, label in enumerate(writes)
         for when in When
-        if when is not When.TORN or label != "disk"
+        if when is not When.TORN or label in {"lock", "Stays"}
     ]
 
 
