@@ -100,11 +100,14 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.db")):
 PYTHON
 }
 
+# The files of databases in a folder. Not the generation counter beside them: it must outlive a copy that is put back.
+database_files() { find "$1" -maxdepth 1 -regex '.*\.db\(-wal\|-shm\)?' "${@:2}"; }
+
 save() {
   rm -rf "$saved"
   install -d -m 0700 "$saved"
   cp -a "$unit" "$saved/"
-  find "$state" -maxdepth 1 -name '*.db*' ! -name '*.lock' -exec cp -a {} "$saved/" \;
+  database_files "$state" -exec cp -a {} "$saved/" \;
   schemas >"$saved/schemas"
 }
 
@@ -115,8 +118,8 @@ roll_back() {
   use "$1"
   install -m 0644 "$saved/gateway.service" "$unit"
   if [ "$(schemas)" != "$(cat "$saved/schemas")" ]; then
-    find "$state" -maxdepth 1 -name '*.db*' ! -name '*.lock' -delete
-    find "$saved" -maxdepth 1 -name '*.db*' -exec cp -a {} "$state/" \;
+    database_files "$state" -delete
+    database_files "$saved" -exec cp -a {} "$state/" \;
     say "the database from before the upgrade is back"
   fi
   systemctl daemon-reload

@@ -129,12 +129,16 @@ echo 'CREATE TABLE from_the_future (id INTEGER PRIMARY KEY) STRICT;' \
 sed -i 's/^        systemd.ready(f"serving.*/        raise RuntimeError("broken on purpose")/' /root/broken/gateway/cli/run.py
 grep -q "broken on purpose" /root/broken/gateway/cli/run.py || die "the broken version is not broken"
 sleep 1
+beside=/var/lib/gateway/gateway.db.generation
+[ -e "$beside" ] || die "there is no generation counter"
+ln "$beside" /root/generation
 if /root/broken/deploy/pi/install.sh; then die "a broken version was installed"; fi
+[ "$(cat "$beside")" -ge "$(cat /root/generation)" ] || die "the generation counter went back"
 journalctl -u gateway -o cat --no-pager | grep -q "broken on purpose" || die "the broken version never ran"
 [ "$(readlink /opt/gateway/venv)" = "$working" ] || die "the old version is not back"
 [ "$(schema)" = "$schema_before" ] || die "the old database is not back"
 systemctl is-active --quiet gateway || die "the old version does not run"
-until_true 60 pin_is_active || die "the PIN after the roll-back"
+until_true 600 pin_is_active || die "the PIN after the roll-back"
 say "ok roll-back of version and database"
 
 # one that cannot even be imported leaves everything alone
