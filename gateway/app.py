@@ -13,11 +13,14 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from gateway.access import ManualAccess
+from gateway.acts import Acts
 from gateway.canaries import Canaries
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.config.model import Hub, Lock, is_loopback
 from gateway.credentials import Credentials
+from gateway.derivation import Derivation
 from gateway.domain.jobs import Job
 from gateway.domain.model import Operation
 from gateway.errors import RunInProgressError, StaysRefusedError, StoreError
@@ -27,6 +30,7 @@ from gateway.minting import Mint
 from gateway.notify.log import LogNotifier
 from gateway.pin_mending import PinMender
 from gateway.ports import LockEvent, Notifier
+from gateway.preview import Preview, preview
 from gateway.reconciler import Reconciler, Rules
 from gateway.stays.client import StaysClient
 from gateway.store import backup, jobs
@@ -40,12 +44,14 @@ from gateway.tuya.link import Endpoint
 from gateway.tuya.profiles import Overrides
 from gateway.tuya.site import LockEntry, TuyaSite
 from gateway.upkeep import Upkeep
+from gateway.web.acts import ActsApi
 from gateway.web.api import Api
 from gateway.web.app import Access, build_app
 from gateway.web.auth import load_secret
 from gateway.web.commissioning import CommissioningApi
 from gateway.web.hosts import Hosts
 from gateway.web.listener import Listener, is_local
+from gateway.web.manual_access import ManualAccessApi
 from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
 _STALE_AFTER = 3  # missed looks
@@ -217,6 +223,7 @@ class Gateway:
         self._guests: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         self._one_run = asyncio.Lock()  # held by a run, and by a reload
+        self._one_look = asyncio.Lock()
         draw = random.Random()  # noqa: S311 - jitter and numbers of codes
         self.box = SecretBox.load(paths.pin_key)
         mint = Mint(site=self._site, box=self.box)
@@ -260,11 +267,17 @@ class Gateway:
             sure=lambda: timekeeper.verdict.sure,
         )
         self._upkeep.adopt(zone=self._site.zone, retention_days=config.store.retention_days)
-        self._reconciler = Reconciler(
-            database=database,
-            rules=self._rules(mint),
+        self._derivation = Derivation(
+            site=self._site,
+            mint=mint,
             board=self._scheduler,
             wake=self._credentials.wake,
+            notifier=notifier,
+        )
+        self._reconciler = Reconciler(
+            database=database,
+            rules=self._rules(),
+            derivation=self._derivation,
             notifier=notifier,
             clock=timekeeper,
             now=timekeeper.now,
@@ -299,6 +312,8 @@ class Gateway:
             build_app(
                 api,
                 CommissioningApi(canaries=self._canaries, credentials=self._credentials),
+                self._acts_api(),
+                self._access_api(),
                 access=access,
                 clock=clock,
             ),
@@ -393,14 +408,49 @@ class Gateway:
         """The configuration of the moment."""
         return self._config
 
+    def _acts_api(self) -> ActsApi:
+        acts = Acts(
+            database=self._database,
+            derivation=self._derivation,
+            revive=self._credentials.revive,
+            now=self._timekeeper.now,
+        )
+        return ActsApi(
+            acts=acts,
+            preview=self._preview,
+            database=self._database,
+            zone=lambda: self._site.zone,
+            clock=self._timekeeper,
+            clock_trusted=lambda: self._timekeeper.verdict.trusted,
+        )
+
+    def _access_api(self) -> ManualAccessApi:
+        access = ManualAccess(
+            database=self._database,
+            derivation=self._derivation,
+            revive=self._credentials.revive,
+            holds_weekly=self._credentials.holds_weekly,
+            now=self._timekeeper.now,
+        )
+        return ManualAccessApi(
+            access=access,
+            database=self._database,
+            zone=lambda: self._site.zone,
+            clock=self._timekeeper,
+            clock_trusted=lambda: self._timekeeper.verdict.trusted,
+        )
+
+    async def _preview(self) -> Preview:
+        async with self._one_look:  # one that asks again and again reads Stays once at a time
+            return preview(*await self._reconciler.look_ahead())
+
     # --- another configuration -----------------------------------------------------------------
 
-    def _rules(self, mint: Mint) -> Rules:
+    def _rules(self) -> Rules:
         stays = self._config.stays
         return Rules(
             source=self._stays,
             site=self._site,
-            mint=mint,
             lookback_days=stays.lookback_days,
             horizon_days=stays.horizon_days,
             only_mapped=stays.scope == "mapped",
@@ -439,7 +489,8 @@ class Gateway:
                 _client(config, self._timekeeper)
             )
         self._config, self._site = config, site
-        self._reconciler.adopt(self._rules(mint))
+        self._derivation.adopt(site=site, mint=mint)
+        self._reconciler.adopt(self._rules())
         self._upkeep.adopt(zone=site.zone, retention_days=config.store.retention_days)
         self._scheduler.reschedule(config.stays.schedule, site.zone)
         self._start_guests()

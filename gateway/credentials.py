@@ -576,6 +576,17 @@ class Credentials:
         queue.woken_by_connection_at = now
         await self._revive(queue)
 
+    async def revive(self, lock: str) -> None:
+        """Let a lock's queue try at once whatever waits after failures."""
+        queue = self._queues.get(lock)
+        if queue is not None:
+            await self._revive(queue)
+
+    def holds_weekly(self, lock: str) -> bool:
+        """Can a lock keep a code's hours of the week?"""
+        queue = self._queues.get(lock)
+        return queue is not None and queue.driver.capabilities.holds_weekly
+
     async def _revive(self, queue: _Queue) -> None:
         """Forget the pauses and look again."""
         queue.failures = 0

@@ -100,6 +100,14 @@ class StoreBusyError(PermanentError):
     """Another process holds the database."""
 
 
+class NoSuchStayError(PermanentError):
+    """No reservation or access has this id or code."""
+
+
+class NoRightToPinError(PermanentError):
+    """Nothing entitles this stay to a PIN on any door, now or later."""
+
+
 class NoPinLeftError(PermanentError):
     """No PIN could be found that the rules allow on all doors of a stay."""
 

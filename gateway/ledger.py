@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from gateway.domain import events
 from gateway.domain.jobs import JobKind
-from gateway.domain.model import Addressing, CodeAddress, LockSettings, Operation, Window
+from gateway.domain.model import Addressing, CodeAddress, LockSettings, Operation
 from gateway.domain.plan import (
     Credential,
     ExpiredOnLock,
@@ -154,7 +154,7 @@ class Ledger:
         """
         credential = next(one for one in state.credentials if one.id == send.credential_id)
         if send.placement_id is None:
-            return await self._begin_new(turn, send, credential.written)
+            return await self._begin_new(turn, send, credential)
         before = await self._row(turn, send.placement_id)
         if before["pin"] is None and send.operation is not Operation.DELETE:
             await self._without_pin(turn, send)
@@ -164,6 +164,7 @@ class Ledger:
             send.placement_id,
             send.operation,
             window=credential.written if send.operation is Operation.MODIFY else None,
+            hours=credential.weekly if send.operation is Operation.MODIFY else None,
             message_id=None if send.operation is Operation.DELETE else self._message_id(),
             now=turn.now,
         )
@@ -173,7 +174,8 @@ class Ledger:
             pin = self._box.open(row["pin"], row=f"placement:{row['credential_id']}")
             moves = send.operation is Operation.MODIFY
             window = credential.written if moves else placements.written_window(row)
-            code = Code(pin=pin, window=window)
+            hours = credential.weekly if moves else placements.written_hours(row)
+            code = Code(pin=pin, window=window, weekly=hours)
         return Command(
             operation=send.operation,
             kind=send.kind,
@@ -209,6 +211,7 @@ class Ledger:
             command.placement_id,
             command.operation,
             window=None,
+            hours=None,
             message_id=None,
             now=turn.now,
         )
@@ -219,7 +222,7 @@ class Ledger:
         detail = "its stored PIN was lost, so another one is written: tell the guest"
         await turn.tell(events.PIN_AT_RISK, send.credential_id, detail)
 
-    async def _begin_new(self, turn: Turn, send: Send, written: Window | None) -> Command | None:
+    async def _begin_new(self, turn: Turn, send: Send, credential: Credential) -> Command | None:
         pin = await credentials.pin(turn.session, self._box, send.credential_id)
         if pin is None:
             await self._without_pin(turn, send)
@@ -229,7 +232,8 @@ class Ledger:
             credential_id=send.credential_id,
             settings=self._settings,
             address=address,
-            written=written,
+            written=credential.written,
+            weekly=credential.weekly,
             pin=pin,
         )
         return Command(
@@ -238,7 +242,7 @@ class Ledger:
             placement_id=await placements.insert(turn.session, self._box, code, turn.now),
             credential_id=send.credential_id,
             address=address,
-            code=Code(pin=pin, window=written),
+            code=Code(pin=pin, window=credential.written, weekly=credential.weekly),
         )
 
     async def _row(self, turn: Turn, placement_id: int) -> Row:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.domain.entitlement import Known
-from gateway.domain.model import Property, Reservation, Unit
+from gateway.domain.model import Property, Reservation, Terms, Unit, Window
 from gateway.domain.policy import Stay, stay_of
 from gateway.errors import MalformedReservationError
 from gateway.store.reservations import StoredReservation
@@ -77,6 +77,8 @@ class Merged:
             kept=row.kept,
             read_again=self.read_again,
             holds_placement=row.holds_placement,
+            terms=row.terms,
+            own_window=_own_window(row),
         )
 
     def held(self, now: datetime) -> "Merged":
@@ -123,12 +125,17 @@ class Merging:
             return self._shown(before, shown)
         if before is None:
             raise ValueError("neither a stored nor a shown reservation")
-        return self._missed(before) if gone else self.unchanged(before)
+        if gone:
+            return self._missed(before)
+        merged = self.unchanged(before)
+        return replace(merged, row=replace(merged.row, missing_reads=0))
 
-    def unchanged(self, before: StoredReservation) -> Merged:
-        """A reservation of which this run read nothing new; the configuration may have changed."""
+    def unchanged(self, before: StoredReservation, *, reopened: bool = False) -> Merged:
+        """A reservation of which nothing new was read; the configuration may have changed."""
+        if before.terms is not None:
+            return replace(self._by_hand(before, before.terms), reopened=reopened)
         unit = self._units.get(before.reservation.listing_id)
-        row = replace(before, unit=unit.name if unit else None, missing_reads=0)
+        row = replace(before, unit=unit.name if unit else None)
         try:
             stay = stay_of(before.reservation, unit or self._nowhere)
         except MalformedReservationError:  # by a new default time: what was stored holds
@@ -137,6 +144,12 @@ class Merging:
             )
         row = replace(row, check_in_at=stay.check_in_at, check_out_at=stay.check_out_at)
         return Merged(before=before, row=row, stay=None if unit is None else stay)
+
+    def _by_hand(self, before: StoredReservation, terms: Terms) -> Merged:
+        """Manual access is known to the unit's turnover by the moments that a person gave."""
+        unit = next((one.name for one in self._units.values() if one.name == terms.unit), None)
+        stay = None if unit is None else _stored_stay(before)
+        return Merged(before=before, row=replace(before, unit=unit), stay=stay)
 
     def _missed(self, before: StoredReservation) -> Merged:
         merged = self.unchanged(before)
@@ -185,6 +198,12 @@ class Merging:
             or (shown.type.entitled and not before.reservation.type.entitled)
             or before.deleted_at is not None
         )
+
+
+def _own_window(row: StoredReservation) -> Window | None:
+    if row.terms is None or row.terms.unit is not None:
+        return None
+    return Window(valid_from=row.check_in_at, valid_until=row.check_out_at)
 
 
 def _stored_stay(row: StoredReservation) -> Stay:

@@ -1,7 +1,7 @@
 """Gives a stay its PIN: one for all its doors where they take a common length."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 
 import structlog
@@ -48,9 +48,16 @@ class Mint:
             return
         inherited = await self._inherited(session, open_doors)
         shared = next((door.pin for door in doors if door.pin is not None), None)
+        if shared is None:  # it has left every door that it had
+            shared = await credentials.last_pin(session, self._box, reservation_id)
         for pin in (inherited, shared):
             if pin is not None:
-                fitting = [door for door in open_doors if self._takes(door, pin)]
+                fitting = [
+                    door
+                    for door in open_doors
+                    if self._takes(door, pin)
+                    and may_keep(pin, await self._live(session, [door], reservation_id))
+                ]
                 await self._give(session, fitting, pin)
                 open_doors = [door for door in open_doors if door not in fitting]
         await self._mint(session, reservation_id, open_doors, now)
@@ -58,11 +65,26 @@ class Mint:
     async def renew_if_taken(self, session: Session, reservation_id: str, now: datetime) -> None:
         """A stay that came back keeps its PIN only if nobody else has it by now."""
         doors = await self._doors(session, reservation_id)
-        locks = [door.lock for door in doors]
-        live = await self._live(session, doors, reservation_id, locks)
+        live = await self._live(session, doors, reservation_id)
         taken = [door for door in doors if door.pin is not None and not may_keep(door.pin, live)]
         if taken:
             await self._mint(session, reservation_id, doors, now)
+
+    async def renew(self, session: Session, reservation_id: str, now: datetime) -> bool:
+        """Mint another PIN for all doors of the stay that are not over; False if none is.
+
+        The same guest's stays after it do not inherit the old one.
+
+        Raises:
+            NoPinLeftError: the rules leave none.
+        """
+        every = await self._doors(session, reservation_id)
+        doors = [door for door in every if door.valid_until > now and not door.settled]
+        old = {door.pin for door in every if door.pin is not None}
+        await credentials.forget_refusals(session, reservation_id)
+        await credentials.forget_inherited(session, reservation_id)
+        await self._mint(session, reservation_id, doors, now, avoid=old)
+        return bool(doors)
 
     async def replace_refused(self, session: Session, credential_id: str, now: datetime) -> bool:
         """Mint another PIN for one that a lock refused; False once three others were refused too.
@@ -85,7 +107,13 @@ class Mint:
         return True
 
     async def _mint(
-        self, session: Session, reservation_id: str, doors: list[Door], now: datetime
+        self,
+        session: Session,
+        reservation_id: str,
+        doors: list[Door],
+        now: datetime,
+        *,
+        avoid: Collection[str] = (),
     ) -> None:
         if not doors:
             return
@@ -97,7 +125,7 @@ class Mint:
             groups = [(self._lengths(door)[0], [door]) for door in doors]
         for length, group in groups:
             locks = [door.lock for door in group]
-            live = await self._live(session, group, reservation_id, locks)
+            live = await self._live(session, group, reservation_id) | set(avoid)
             recent = await credentials.recent_hashes(session, locks, now - REUSE_AFTER)
             rules = PinRules(
                 dates=await credentials.stay_dates(session, reservation_id),
@@ -128,18 +156,20 @@ class Mint:
         """The PIN of the same guest's stay just before."""
         for door in doors:
             if door.follows is not None:
-                pin = await credentials.pin(session, self._box, door.follows)
+                pin = await credentials.heritage(session, self._box, door.follows)
                 if pin is not None:
                     return pin
         return None
 
     async def _live(
-        self, session: Session, doors: Iterable[Door], reservation_id: str, locks: list[str]
+        self, session: Session, doors: Collection[Door], reservation_id: str
     ) -> set[str]:
+        """The PINs that others have, or are promised, on these doors."""
         stays = {reservation_id}
         for door in doors:
             if door.follows is not None:
                 stays.add(await credentials.stay_of(session, door.follows))
+        locks = [door.lock for door in doors]
         return await credentials.live_pins(session, self._box, locks, except_stays=stays)
 
     def _takes(self, door: Door, pin: str) -> bool:

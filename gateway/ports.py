@@ -78,6 +78,7 @@ class LockCapabilities:
     pin_lengths: tuple[int, ...]
     can_modify: bool
     uses_message_id: bool
+    holds_weekly: bool = False  # hours of the week within a window
     can_list: bool = False  # its family has a list; whether this lock answers is another matter
     member_range: range = range(0)
     sequence_range: range = range(0)

@@ -3,13 +3,14 @@
 import json
 import re
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from gateway.cli.daemon import ask, make_token
+from gateway.cli.pins import local
 from gateway.cli.settings import (
     DEFAULT_CONFIG,
     EXIT_FAILED,
@@ -126,7 +127,7 @@ def clock_trust(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = Fa
     if json_:
         write_line(json.dumps(clock))
     else:
-        console.print(f"{_local(clock['wall'])}: {clock_words(clock)}")
+        console.print(f"{local(clock['wall'])}: {clock_words(clock)}")
 
 
 def token(
@@ -144,34 +145,6 @@ def token(
     write_line(
         make_token(settings, paths, subject=subject, ttl=timedelta(**{unit: int(matched[1])}))
     )
-
-
-def pin_show(
-    stay: Annotated[str, typer.Argument(help="The short or long id of the stay.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    *,
-    reveal: Annotated[
-        bool, typer.Option("--reveal", help="The whole PIN; this is audited.")
-    ] = False,
-    json_: JsonOption = False,
-) -> None:
-    """Show a stay's PIN, masked unless --reveal."""
-    settings, paths = read_config(config)
-    path = f"/api/admin/reservations/{stay}/pin?reveal={'true' if reveal else 'false'}"
-    shown = ask(settings, paths, "GET", path).data()
-    if json_:
-        write_line(json.dumps(shown))
-        return
-    table = Table("door", "PIN", "from", "until")
-    for door in shown["doors"]:
-        table.add_row(
-            door["lock"], door["pin"], _local(door["validFrom"]), _local(door["validUntil"])
-        )
-    console.print(table)
-
-
-def _local(moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def held(

@@ -15,7 +15,7 @@ from gateway.config import Config
 from gateway.errors import GatewayError
 from gateway.web.auth import issue_token
 
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_PATIENCE = 10.0  # seconds
 _LONG_TIMEOUT = aiohttp.ClientTimeout(total=130)
 _PIECE = 64 * 1024
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
@@ -53,10 +53,18 @@ def make_token(config: Config, paths: Paths, *, subject: str, ttl: timedelta) ->
     return issue_token(secret, subject=subject, ttl=ttl, now=SystemClock().now())
 
 
-def ask(config: Config, paths: Paths, method: str, path: str, body: Any = None) -> Answer:
+def ask(
+    config: Config,
+    paths: Paths,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    patience: float = _PATIENCE,
+) -> Answer:
     """One request to the daemon; without one the command ends with exit code 3."""
     try:
-        return asyncio.run(request(config, paths, method, path, body))
+        return asyncio.run(request(config, paths, method, path, body, patience=patience))
     except NoDaemonError:
         fail(
             f"no gateway answers at {base_url(config)}: is it running? (systemctl status gateway)",
@@ -86,7 +94,15 @@ async def download(config: Config, paths: Paths, path: str, target: BinaryIO) ->
         raise NoDaemonError from None
 
 
-async def request(config: Config, paths: Paths, method: str, path: str, body: Any = None) -> Answer:
+async def request(
+    config: Config,
+    paths: Paths,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    patience: float = _PATIENCE,
+) -> Answer:
     """One request to the daemon.
 
     Raises:
@@ -94,9 +110,10 @@ async def request(config: Config, paths: Paths, method: str, path: str, body: An
     """
     token = make_token(config, paths, subject="cli", ttl=timedelta(minutes=5))
     headers = {"Authorization": f"Bearer {token}"}
+    timeout = aiohttp.ClientTimeout(total=patience)
     try:
         async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session,
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
             session.request(method, base_url(config) + path, json=body) as response,
         ):
             return Answer(response.status, json.loads(await response.text()))

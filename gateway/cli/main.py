@@ -2,7 +2,18 @@
 
 import typer
 
-from gateway.cli import ask, backup, check, commissioning, demo, locks, run, simulator
+from gateway.cli import (
+    ask,
+    backup,
+    check,
+    commissioning,
+    demo,
+    locks,
+    pins as pins_,
+    run,
+    simulator,
+    stays,
+)
 
 app = typer.Typer(
     name="gateway",
@@ -16,12 +27,17 @@ app.command("simulator")(simulator.simulator)
 app.command("check")(check.check)
 app.command("status")(ask.status)
 app.command("reconcile")(ask.reconcile)
+app.command("plan")(stays.plan)
+app.command("reservations")(stays.reservations)
 app.command("token")(ask.token)
 app.command("held")(ask.held)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 pins = typer.Typer(help="The PINs of stays.", no_args_is_help=True)
-pins.command("show")(ask.pin_show)
+pins.command("show")(pins_.show)
+pins.command("issue")(pins_.issue)
+pins.command("reissue")(pins_.reissue)
+pins.command("revoke")(pins_.revoke)
 app.add_typer(pins, name="pin")
 locks.app.command("test")(commissioning.try_lock)
 locks.app.command("retire")(commissioning.retire)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from gateway.domain.model import Property, Reservation, Unit, Window
+from gateway.domain.model import Property, Reservation, Terms, Unit, Window
 from gateway.domain.policy import Stay, overlapping, same_guest, windows
 
 BRAKE_STAYS = 2
@@ -35,6 +35,8 @@ class Known:
         held_reads: None: not held by the brake; else how often its loss was read again since.
         kept: a person decided that it keeps its PIN against Stays' word.
         holds_placement: a code of it is or may be on a lock.
+        terms: what a person asked for; None: a stay of Stays.
+        own_window: that of staff, who take part in no turnover.
     """
 
     reservation: Reservation
@@ -48,6 +50,8 @@ class Known:
     kept: bool = False
     read_again: bool = False
     holds_placement: bool = False
+    terms: Terms | None = None
+    own_window: Window | None = None
 
     @property
     def id(self) -> str:
@@ -56,8 +60,14 @@ class Known:
 
     @property
     def entitled(self) -> bool:
-        """Has it a right to a PIN, by Stays' and the configuration's word?"""
-        return self.unit is not None and not self.deleted and self.reservation.type.entitled
+        """Has it a right to a PIN, by Stays', the configuration's or a person's word?"""
+        has_place = self.unit is not None or self.own_window is not None
+        return has_place and not self.deleted and self.reservation.type.entitled
+
+    @property
+    def ended_by_person(self) -> bool:
+        """Did a person take the PIN away?"""
+        return self.blocked or (self.terms is not None and self.deleted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,10 +144,10 @@ def derive(
         mine = credentials.get(one.id, {})
         if one.id in held:
             continue
-        if one.entitled and not one.blocked and one.unit is not None:
-            plan = plans[one.unit]
-            wants += _wants(one, mine, plan, credentials, now)
-            withdrawals += _moved(mine, plan, plans, now)
+        place = _place(one, plans, site)
+        if place is not None and not one.blocked:
+            wants += _wants(one, mine, place, credentials, now)
+            withdrawals += _moved(mine, place, plans, now)
         else:
             because = _reason(one)
             withdrawals += [
@@ -208,6 +218,47 @@ def _plan_of(unit: Unit, reservations: Iterable[Known], site: Property) -> _Unit
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where and when somebody is entitled. `unit` None: staff."""
+
+    unit: _UnitPlan | None
+    locks: tuple[str, ...]
+    window: Window
+    over_at: datetime
+    predecessor: str | None
+
+    @property
+    def name(self) -> str:
+        """The unit's name, empty for staff."""
+        return "" if self.unit is None else self.unit.unit.name
+
+
+def _place(one: Known, plans: Mapping[str, _UnitPlan], site: Property) -> _Place | None:
+    if not one.entitled:
+        return None
+    named = None
+    if one.terms is not None:
+        named = tuple(lock for lock in one.terms.locks if site.lock(lock) is not None)
+    if one.own_window is not None:
+        return _Place(
+            unit=None,
+            locks=named or (),
+            window=one.own_window,
+            over_at=one.own_window.valid_until,
+            predecessor=None,
+        )
+    plan = plans[one.unit or ""]
+    stay = plan.stays[one.id]
+    return _Place(
+        unit=plan,
+        locks=plan.unit.locks if named is None else named,
+        window=plan.windows[one.id],
+        over_at=stay.check_out_at,
+        predecessor=plan.predecessor(stay),
+    )
+
+
 def _reason(one: Known) -> Because:
     if one.deleted:
         return Because.DELETED
@@ -219,17 +270,16 @@ def _reason(one: Known) -> Because:
 def _wants(
     one: Known,
     mine: Mapping[str, Planned],
-    plan: _UnitPlan,
+    place: _Place,
     credentials: Mapping[str, Mapping[str, Planned]],
     now: datetime,
 ) -> Iterable[Want]:
-    stay, window = plan.stays[one.id], plan.windows[one.id]
+    window, before = place.window, place.predecessor
     if one.over and not one.reopened:
         return
-    before = plan.predecessor(stay)
-    for lock in plan.unit.locks:
+    for lock in place.locks:
         stored = mine.get(lock)
-        if stored is None and (stay.check_out_at <= now or window.valid_until <= now):
+        if stored is None and (place.over_at <= now or window.valid_until <= now):
             continue
         if stored is not None and stored.wanted and stored.ended and not one.reopened:
             continue  # a window that has ended is reopened only by the stay itself
@@ -240,7 +290,7 @@ def _wants(
             id=stored.id if stored is not None else f"{one.reservation.code}-{lock}",
             reservation_id=one.id,
             lock=lock,
-            unit=plan.unit.name,
+            unit=place.name,
             window=window,
             follows=predecessor.id if predecessor is not None else None,
             new=stored is None,
@@ -261,22 +311,23 @@ def _differs(stored: Planned, want: Want) -> bool:
 
 def _moved(
     mine: Mapping[str, Planned],
-    plan: _UnitPlan,
+    place: _Place,
     plans: Mapping[str, _UnitPlan],
     now: datetime,
 ) -> Iterable[Withdraw]:
-    """The doors that the stay has left: they go once the new ones are confirmed."""
+    """The doors that the stay has left: they go once the new ones are confirmed; of staff at once."""
     for lock, stored in mine.items():
-        if lock in plan.unit.locks or not stored.wanted:
+        if lock in place.locks or not stored.wanted:
             continue
         old = plans.get(stored.unit)
-        start = old.next_other(stored, now) if old is not None and old is not plan else None
+        start = old.next_other(stored, now) if old is not None and old is not place.unit else None
         until = stored.window.valid_until
+        staff = place.unit is None
         yield Withdraw(
             id=stored.id,
             lock=lock,
-            because=Because.MOVED,
-            at=max(now, min(until, start or until)),
+            because=Because.PERSON if staff else Because.MOVED,
+            at=now if staff else max(now, min(until, start or until)),
             on_lock=stored.on_lock,
         )
 
@@ -294,7 +345,7 @@ def _brake(
         for one in reservations.values()
         if one.id in holders
         and not one.entitled
-        and not one.blocked
+        and not one.ended_by_person
         and any(each.wanted for each in credentials.get(one.id, {}).values())
     }
     free = {one for one in losing if _may_go(reservations[one], credentials[one], plans, now)}

@@ -27,6 +27,8 @@ class Origin(StrEnum):
 
     STAYS = "stays"
     CANARY = "canary"  # a technician, to try a lock
+    GUEST = "guest"  # a person, for a guest whom Stays does not know
+    STAFF = "staff"  # a person, for somebody who works here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,25 @@ class WeeklyHours:
     days: frozenset[int]
     start: time
     end: time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a person asked for when giving manual access.
+
+    `unit`: the one whose turnover a guest takes part in; None for staff, whose window is their own.
+    """
+
+    unit: str | None
+    locks: tuple[str, ...]
+    weekly: WeeklyHours | None = None
+
+
+class Asked(StrEnum):
+    """What a person asked for a code that is or may be on a lock."""
+
+    REMOVE = "remove"  # at once, whatever is entitled to it by then
+    REWRITE = "rewrite"  # once more as it is, where the lock can take that in place
 
 
 class Evidence(StrEnum):

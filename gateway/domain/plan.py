@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from gateway.domain.jobs import Job, JobKind
-from gateway.domain.model import Addressing, CodeAddress, Evidence, Operation, Window
+from gateway.domain.model import (
+    Addressing,
+    Asked,
+    CodeAddress,
+    Evidence,
+    Operation,
+    WeeklyHours,
+    Window,
+)
 
 SLOT_WAIT = timedelta(minutes=2)  # how long an unknown delete may hold up a guest's create
 _MODIFY_TRIES = 2  # refusals after which a window is moved by delete and create
@@ -17,7 +25,8 @@ class Credential:
     """What should be: one stay's PIN on one lock.
 
     Attributes:
-        window: where the PIN may open; `written`: that window in the lock's window mode.
+        window: where the PIN may open; `written`: that window in the lock's window mode, with the
+            hours of the week in it.
         lingers: the stay moved to other doors; this one stays as it is until those are confirmed.
         settled_everywhere: every door of the stay that is due holds the stay's present PIN.
         follows: the credential of the same guest's stay just before, on this lock.
@@ -30,6 +39,7 @@ class Credential:
     reservation_id: str
     window: Window
     written: Window | None
+    weekly: WeeklyHours | None = None
     wanted: bool
     lingers: bool = False
     settled_everywhere: bool = True
@@ -53,7 +63,9 @@ class Placement:
     address: CodeAddress
     pin_hash: bytes = field(repr=False)
     written: Window | None
+    weekly: WeeklyHours | None = None
     evidence: Evidence
+    asked: Asked | None = None
     operation: Operation | None = None
     operation_at: datetime | None = None
     creates: int = 1
@@ -148,7 +160,11 @@ def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
         predecessor = by_credential.get(credential.follows, ()) if credential.follows else ()
         if _is_due(credential, state, now) and not placements:
             for placement in predecessor:
-                if placement.operation is None and placement.pin_hash == credential.pin_hash:
+                if (
+                    placement.operation is None
+                    and placement.asked is not Asked.REMOVE
+                    and placement.pin_hash == credential.pin_hash
+                ):
                     yield TakeOver(placement_id=placement.id, credential_id=credential.id)
         if (
             credential.gen is not None
@@ -190,16 +206,20 @@ def _tried(step: Send) -> bool:
 def _sends(
     credential: Credential, placements: tuple[Placement, ...], state: LockState, now: datetime
 ) -> Iterator[Send]:
-    if credential.lingers and now < credential.window.valid_until:
-        return
     due = _is_due(credential, state, now)
-    current = [placement for placement in placements if placement.pin_hash == credential.pin_hash]
+    stays_put = credential.lingers and now < credential.window.valid_until
+    current = [
+        placement
+        for placement in placements
+        if placement.pin_hash == credential.pin_hash and placement.asked is not Asked.REMOVE
+    ]
     for placement in placements:
-        if not due or _is_superseded(placement, credential, current):
+        over = not stays_put and (not due or _is_superseded(placement, credential, current))
+        if over or placement.asked is Asked.REMOVE:
             operation = _removal(placement, state)
             if operation is not None:
                 yield _send(operation, credential, placement, now, removes=True)
-        elif placement in current:
+        elif due and placement in current:
             operation = _correction(placement, credential, state, now)
             if operation is not None:
                 yield _send(operation, credential, placement, now, removes=False)
@@ -269,6 +289,7 @@ def _is_as_wanted(placement: Placement, credential: Credential) -> bool:
         and placement.operation is None
         and placement.pin_hash == credential.pin_hash
         and placement.written == credential.written
+        and placement.weekly == credential.weekly
     )
 
 
@@ -337,12 +358,15 @@ def _correction(
         return _removal(placement, state)
     if placement.operation is Operation.CREATE or not _is_on_lock(placement):
         return _resolution(placement, state, now)
-    if _is_as_wanted(placement, credential) or is_lost(placement, state):
+    fits = _is_as_wanted(placement, credential)
+    if (fits and placement.asked is not Asked.REWRITE) or is_lost(placement, state):
         return None
     names_slot = state.addressing is not Addressing.MEMBER or placement.address.slot is not None
-    if state.can_modify and names_slot and placement.modify_refusals < _MODIFY_TRIES:
+    modifiable = state.can_modify and names_slot
+    if modifiable and placement.modify_refusals < _MODIFY_TRIES:
         return Operation.MODIFY
-    return Operation.DELETE
+    # A code that is as it should be is taken off only once the lock itself has denied it.
+    return None if fits and not modifiable else Operation.DELETE
 
 
 def _resolution(placement: Placement, state: LockState, now: datetime) -> Operation | None:

@@ -17,13 +17,13 @@ _ON_LOCK = (
 
 
 async def planned(session: Session, since: datetime, now: datetime) -> list[Planned]:
-    """The credentials of Stays' own stays that end at `since` or later, and those not finished."""
+    """The credentials of all stays (but canaries) that end at `since` or later, and those not finished."""
     rows = await session.all(
         f"SELECT c.*, {_ON_LOCK} AS on_lock,"
         " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || c.id) AS has_gen,"
         " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'rev-' || c.id) AS has_rev"
         " FROM credentials c JOIN reservations r ON r.id = c.reservation_id"
-        " WHERE r.origin = 'stays' AND (r.check_out_at >= ? OR c.revoked_at IS NULL)",
+        " WHERE r.origin <> 'canary' AND (r.check_out_at >= ? OR c.revoked_at IS NULL)",
         (to_text(since),),
     )
     return [_planned(row, now) for row in rows]
@@ -115,6 +115,52 @@ async def orphaned_jobs(session: Session) -> list[str]:
     return [row["id"] for row in rows]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A credential that is wanted now or later."""
+
+    id: str
+    lock: str
+    window: Window
+    follows: str | None
+
+
+async def due(session: Session, reservation_id: str, now: datetime) -> list[Due]:
+    """The credentials of a stay that are wanted and not over."""
+    rows = await session.all(
+        "SELECT * FROM credentials WHERE reservation_id = ? AND wanted = 1 AND revoked_at IS NULL"
+        " AND taken_over_by IS NULL AND valid_until > ?",
+        (reservation_id, to_text(now)),
+    )
+    return [
+        Due(id=row["id"], lock=row["lock"], window=window_of(row), follows=row["follows"])
+        for row in rows
+    ]
+
+
+async def locks_of(session: Session, reservation_id: str) -> set[str]:
+    """The locks on which something of a stay is or may be, or is to come."""
+    rows = await session.all(
+        "SELECT lock FROM credentials WHERE reservation_id = ? AND revoked_at IS NULL",
+        (reservation_id,),
+    )
+    return {row["lock"] for row in rows}
+
+
+async def heirs(session: Session, reservation_id: str) -> list[str]:
+    """The same guest's later stays that have taken over its codes, one from the other."""
+    rows = await session.all(
+        "WITH RECURSIVE later (id) AS (SELECT taken_over_by FROM credentials"
+        "  WHERE reservation_id = ? AND taken_over_by IS NOT NULL"
+        "  UNION SELECT c.taken_over_by FROM credentials c JOIN later ON c.id = later.id"
+        "  WHERE c.taken_over_by IS NOT NULL)"
+        " SELECT DISTINCT c.reservation_id FROM credentials c JOIN later ON c.id = later.id"
+        " ORDER BY c.valid_until DESC",
+        (reservation_id,),
+    )
+    return [row["reservation_id"] for row in rows]
+
+
 async def note_reason(session: Session, credential_id: str, reason: str | None) -> None:
     """Keep what stands in the way of a credential, in words; None: nothing does."""
     await session.execute("UPDATE credentials SET reason = ? WHERE id = ?", (reason, credential_id))
@@ -180,6 +226,8 @@ class Door:
     pin: str | None = field(default=None, repr=False)
     pin_refusals: int = 0
     confirmed: bool = False
+    valid_until: datetime
+    settled: bool = False  # revoked, or its code goes on as the same guest's next stay's
 
 
 async def doors(session: Session, box: SecretBox, reservation_id: str) -> list[Door]:
@@ -198,6 +246,8 @@ async def doors(session: Session, box: SecretBox, reservation_id: str) -> list[D
             pin=pin_of(row, box),
             pin_refusals=row["pin_refusals"],
             confirmed=bool(row["confirmed"]),
+            valid_until=from_text(row["valid_until"]),
+            settled=row["revoked_at"] is not None or row["taken_over_by"] is not None,
         )
         for row in rows
     ]
@@ -212,6 +262,45 @@ async def pin(session: Session, box: SecretBox, credential_id: str) -> str | Non
     """The PIN of a credential, None before it is minted or after it was erased."""
     row = await session.one("SELECT id, pin FROM credentials WHERE id = ?", (credential_id,))
     return None if row is None else pin_of(row, box)
+
+
+async def heritage(session: Session, box: SecretBox, credential_id: str) -> str | None:
+    """The PIN that the same guest's next stay may go on with; none that a person has revoked."""
+    row = await session.one(
+        "SELECT id, pin FROM credentials WHERE id = ? AND withdrawn_because IS NOT 'person'",
+        (credential_id,),
+    )
+    return None if row is None else pin_of(row, box)
+
+
+async def last_pin(session: Session, box: SecretBox, reservation_id: str) -> str | None:
+    """The PIN that a stay had last on any door, None if it never had one or it was erased."""
+    row = await session.one(
+        "SELECT id, pin FROM credentials WHERE reservation_id = ? AND pin IS NOT NULL"
+        " ORDER BY updated_at DESC, id LIMIT 1",
+        (reservation_id,),
+    )
+    return None if row is None else pin_of(row, box)
+
+
+async def forget_refusals(session: Session, reservation_id: str) -> None:
+    """Another PIN may be tried as often as the first."""
+    await session.execute(
+        "UPDATE credentials SET pin_refusals = 0, reason = NULL WHERE reservation_id = ?",
+        (reservation_id,),
+    )
+
+
+async def forget_inherited(session: Session, reservation_id: str) -> None:
+    """The same guest's later stays, as far as no lock has their PIN yet, get theirs anew."""
+    await session.execute(
+        "WITH RECURSIVE later (id) AS (SELECT c.id FROM credentials c JOIN credentials f"
+        "  ON f.id = c.follows WHERE f.reservation_id = ?"
+        "  UNION SELECT c.id FROM credentials c JOIN later ON c.follows = later.id)"
+        " UPDATE credentials SET pin = NULL, pin_hash = NULL WHERE id IN later"
+        " AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.credential_id = credentials.id)",
+        (reservation_id,),
+    )
 
 
 async def stay_of(session: Session, credential_id: str) -> str:

@@ -1,12 +1,12 @@
 """What the API shows, read in a constant number of queries. No PIN but where its name says so."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from gateway.domain.model import Evidence, ReservationType, Window
+from gateway.domain.model import Evidence, Origin, ReservationType, Window
 from gateway.domain.status import DoorState, PinStatus, StayStatus, pin_status, stay_status
 from gateway.store.credentials import pin_of
 from gateway.store.database import Row, Session
@@ -219,6 +219,17 @@ async def stay(
     return views[0] if views else None
 
 
+async def stays_of(
+    session: Session, reservation_ids: Sequence[str], now: datetime, *, clock_trusted: bool
+) -> dict[str, StayView]:
+    """Several reservations by their long ids."""
+    marks = ", ".join("?" * len(reservation_ids))
+    rows = await session.all(
+        f"SELECT * FROM reservations WHERE id IN ({marks})", tuple(reservation_ids)
+    )
+    return {view.id: view for view in await _views(session, rows, now, clock_trusted=clock_trusted)}
+
+
 async def audit_of(session: Session, reservation_id: str) -> list[AuditView]:
     """The story of a stay, oldest first."""
     rows = await session.all(
@@ -236,7 +247,10 @@ async def _views(
     ids = [row["id"] for row in rows]
     marks = ", ".join("?" * len(ids))
     credentials = await session.all(
-        "SELECT c.*, p.evidence, p.reason AS refused, p.written_from, p.written_until, s.reachable,"
+        # a code that is on the lock with another PIN than the present one says nothing of this one
+        "SELECT c.*, CASE WHEN c.wanted = 1 AND c.revoked_at IS NULL AND c.taken_over_by IS NULL"
+        " AND p.evidence IN ('confirmed', 'observed') AND p.pin_hash IS NOT c.pin_hash"
+        " THEN 'planned' ELSE p.evidence END AS evidence, p.reason AS refused, p.written_from, p.written_until, s.reachable,"
         " g.run_at AS gen_at, g.attempts AS gen_attempts, v.run_at AS rev_at,"
         " v.attempts AS rev_attempts FROM credentials c"
         " LEFT JOIN placements p ON p.id = (SELECT max(id) FROM placements"
@@ -304,7 +318,7 @@ def _stay(
         channel=row["channel"],
         pin_status=pin_status(
             tuple(door.state for door in doors),
-            mapped=row["unit"] is not None,
+            mapped=row["unit"] is not None or row["origin"] == Origin.STAFF,
             entitled=type_.entitled and not deleted and check_out_at > now,
             held=row["held_since"] is not None,
             now=now,

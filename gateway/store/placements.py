@@ -7,16 +7,18 @@ from datetime import datetime, timedelta
 from gateway.domain.jobs import Job
 from gateway.domain.model import (
     Addressing,
+    Asked,
     CodeAddress,
     Evidence,
     LockSettings,
     Operation,
     Origin,
+    WeeklyHours,
     Window,
 )
 from gateway.domain.plan import Credential, LockState, Placement
 from gateway.domain.policy import window_to_write
-from gateway.store import generation
+from gateway.store import generation, weekly
 from gateway.store.credentials import window_of
 from gateway.store.database import Row, Session
 from gateway.store.jobs import job_of
@@ -38,8 +40,9 @@ async def lock_state(
 ) -> LockState:
     """All that the plan of one lock needs. Codes on a device that was replaced are left out."""
     rows = await session.all(
-        "SELECT c.*, r.origin, r.check_in_at, r.check_out_at FROM credentials c"
+        "SELECT c.*, r.origin, r.check_in_at, r.check_out_at, a.weekly FROM credentials c"
         " JOIN reservations r ON r.id = c.reservation_id"
+        " LEFT JOIN access a ON a.reservation_id = r.id"
         " WHERE c.lock = ? AND c.revoked_at IS NULL",
         (settings.name,),
     )
@@ -93,6 +96,7 @@ def _credential(
         reservation_id=row["reservation_id"],
         window=window,
         written=window if canary else window_to_write(window, settings.window_mode),
+        weekly=weekly.from_text_or_none(row["weekly"]),
         wanted=bool(row["wanted"]),
         lingers=row["withdrawn_because"] == "moved" and waits,
         settled_everywhere=not waits,
@@ -115,6 +119,8 @@ def _placement(row: Row) -> Placement:
         address=address_of(row),
         pin_hash=row["pin_hash"],
         written=written_window(row),
+        weekly=written_hours(row),
+        asked=None if row["asked"] is None else Asked(row["asked"]),
         evidence=Evidence(row["evidence"]),
         operation=None if row["operation"] is None else Operation(row["operation"]),
         operation_at=from_text_or_none(row["operation_at"]),
@@ -130,6 +136,11 @@ def written_window(row: Row) -> Window | None:
     return Window(
         valid_from=from_text(row["written_from"]), valid_until=from_text(row["written_until"])
     )
+
+
+def written_hours(row: Row) -> WeeklyHours | None:
+    """The hours of the week as they were written to the lock; None: all of them."""
+    return weekly.from_text_or_none(row["written_weekly"])
 
 
 def address_of(row: Row) -> CodeAddress:
@@ -150,6 +161,7 @@ class NewCode:
     settings: LockSettings
     address: CodeAddress
     written: Window | None
+    weekly: WeeklyHours | None = None
     pin: str = field(repr=False)
 
 
@@ -159,8 +171,9 @@ async def insert(session: Session, box: SecretBox, code: NewCode, now: datetime)
     written = code.written
     return await session.insert(
         "INSERT INTO placements (credential_id, lock, device_id, node_id, member, slot, sequence,"
-        " message_id, pin, pin_hash, written_from, written_until, evidence, operation,"
-        " operation_at, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 'create', ?, ?)",
+        " message_id, pin, pin_hash, written_from, written_until, written_weekly, evidence,"
+        " operation, operation_at, sent_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 'create', ?, ?)",
         (
             code.credential_id,
             code.settings.name,
@@ -174,6 +187,7 @@ async def insert(session: Session, box: SecretBox, code: NewCode, now: datetime)
             box.hash(code.pin),
             to_text_or_none(written.valid_from if written else None),
             to_text_or_none(written.valid_until if written else None),
+            weekly.to_text_or_none(code.weekly),
             to_text(now),
             to_text(now),
         ),
@@ -198,6 +212,7 @@ async def start_operation(
     operation: Operation,
     *,
     window: Window | None,
+    hours: WeeklyHours | None,
     message_id: int | None,
     now: datetime,
 ) -> None:
@@ -205,7 +220,7 @@ async def start_operation(
     await generation.advance(session)
     await session.execute(
         "UPDATE placements SET operation = ?2, operation_at = ?3, operation_from = ?4,"
-        " operation_until = ?5, message_id = coalesce(?6, message_id),"
+        " operation_until = ?5, operation_weekly = ?7, message_id = coalesce(?6, message_id),"
         " creates = creates + (?2 = 'create'),"
         " evidence = CASE WHEN ?2 = 'delete' THEN 'revoking' ELSE evidence END WHERE id = ?1",
         (
@@ -215,6 +230,7 @@ async def start_operation(
             to_text_or_none(window.valid_from if window else None),
             to_text_or_none(window.valid_until if window else None),
             message_id,
+            weekly.to_text_or_none(hours),
         ),
     )
 
@@ -223,12 +239,13 @@ async def restore(session: Session, before: Row) -> None:
     """Take back an operation of which nothing left; `before` is the row as it was."""
     await session.execute(
         "UPDATE placements SET operation = ?, operation_at = ?, operation_from = ?,"
-        " operation_until = ?, creates = ?, evidence = ? WHERE id = ?",
+        " operation_until = ?, operation_weekly = ?, creates = ?, evidence = ? WHERE id = ?",
         (
             before["operation"],
             before["operation_at"],
             before["operation_from"],
             before["operation_until"],
+            before["operation_weekly"],
             before["creates"],
             before["evidence"],
             before["id"],
@@ -256,7 +273,9 @@ async def modified(session: Session, placement_id: int, *, known_from: str, now:
     """The lock says that the code has its new window."""
     await session.execute(
         "UPDATE placements SET written_from = operation_from, written_until = operation_until,"
-        " operation = NULL, operation_at = NULL, operation_from = NULL, operation_until = NULL,"
+        " written_weekly = operation_weekly, operation = NULL, operation_at = NULL,"
+        " operation_from = NULL, operation_until = NULL, operation_weekly = NULL,"
+        " asked = nullif(asked, 'rewrite'),"
         " modify_refusals = 0, confirmed_at = ?, known_from = ?, reason = NULL WHERE id = ?",
         (to_text(now), known_from, placement_id),
     )
@@ -328,6 +347,18 @@ async def reassign(session: Session, box: SecretBox, row: Row, credential_id: st
     await session.execute(
         "UPDATE placements SET credential_id = ?, pin = ? WHERE id = ?",
         (credential_id, box.seal(pin, row=f"placement:{credential_id}"), row["id"]),
+    )
+
+
+async def ask(session: Session, reservation_id: str, asked: Asked) -> None:
+    """A person asks this of every code of a stay that is or may be on a lock."""
+    evidence = LIVE if asked is Asked.REMOVE else "('confirmed', 'observed')"
+    await session.execute(
+        "UPDATE placements SET asked = ?2,"
+        " modify_refusals = iif(?2 = 'rewrite', 0, modify_refusals)"
+        f" WHERE evidence IN {evidence} AND asked IS NOT 'remove'"
+        " AND credential_id IN (SELECT id FROM credentials WHERE reservation_id = ?1)",
+        (reservation_id, asked),
     )
 
 

@@ -1,10 +1,19 @@
 """Reservations as Stays last showed them, and what is remembered of each."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
-from gateway.domain.model import Accommodation, Guest, Reservation, ReservationType
+from gateway.domain.model import (
+    Accommodation,
+    Guest,
+    Origin,
+    Reservation,
+    ReservationType,
+    Terms,
+)
+from gateway.store import weekly
 from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
 from gateway.store.session import Row, Session
 
@@ -15,7 +24,10 @@ LIVE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReservation:
-    """One row of the table; `holds_placement`: a code of it is or may be on a lock."""
+    """One row of the table.
+
+    `holds_placement`: a code of it is or may be on a lock. `terms`: None for a stay of Stays.
+    """
 
     reservation: Reservation
     unit: str | None
@@ -29,19 +41,21 @@ class StoredReservation:
     kept: bool = False
     blocked: bool = False
     holds_placement: bool = False
+    terms: Terms | None = None
 
 
 _SELECT = (
     "SELECT r.*, EXISTS (SELECT 1 FROM credentials c JOIN placements p ON p.credential_id = c.id"
-    f" WHERE c.reservation_id = r.id AND p.evidence IN {LIVE}) AS holds_placement"
-    " FROM reservations r"
+    f" WHERE c.reservation_id = r.id AND p.evidence IN {LIVE}) AS holds_placement,"
+    " a.unit AS asked_unit, a.locks AS asked_locks, a.weekly AS asked_weekly"
+    " FROM reservations r LEFT JOIN access a ON a.reservation_id = r.id"
 )
 
 
 async def current(session: Session, since: datetime) -> dict[str, StoredReservation]:
-    """Stays' own that end at `since` or later, or have a credential that is not finished, by id."""
+    """Those (but canaries) that end at `since` or later, or have a credential that is not finished, by id."""
     rows = await session.all(
-        f"{_SELECT} WHERE r.origin = 'stays' AND (r.check_out_at >= ? OR EXISTS (SELECT 1"
+        f"{_SELECT} WHERE r.origin <> 'canary' AND (r.check_out_at >= ? OR EXISTS (SELECT 1"
         " FROM credentials c WHERE c.reservation_id = r.id AND c.revoked_at IS NULL))",
         (to_text(since),),
     )
@@ -132,6 +146,18 @@ def _stored(row: Row) -> StoredReservation:
         kept=row["held_verdict"] == "kept",
         blocked=row["blocked_at"] is not None,
         holds_placement=bool(row["holds_placement"]),
+        terms=terms_of(row),
+    )
+
+
+def terms_of(row: Row) -> Terms | None:
+    """What a person asked for, None for a stay of Stays."""
+    if row["asked_locks"] is None:
+        return None
+    return Terms(
+        unit=row["asked_unit"],
+        locks=tuple(json.loads(row["asked_locks"])),
+        weekly=weekly.from_text_or_none(row["asked_weekly"]),
     )
 
 
@@ -166,13 +192,59 @@ async def decide_held(session: Session, reservation_id: str, *, kept: bool) -> N
     )
 
 
+# --- what a person decided ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A reservation that was asked for."""
+
+    id: str
+    origin: Origin
+
+
+async def find(session: Session, id_or_code: str) -> Found | None:
+    """A reservation by its long or short id; of several the latest."""
+    row = await session.one(
+        "SELECT id, origin FROM reservations WHERE id = ?1 OR code = ?1"
+        " ORDER BY check_in_at DESC LIMIT 1",
+        (id_or_code,),
+    )
+    return None if row is None else Found(id=row["id"], origin=Origin(row["origin"]))
+
+
+async def code_of(session: Session, reservation_id: str) -> str:
+    """The short id of a reservation."""
+    row = await session.one("SELECT code FROM reservations WHERE id = ?", (reservation_id,))
+    return "" if row is None else str(row["code"])
+
+
+async def block(
+    session: Session, reservation_id: str, *, by: str, reason: str | None, now: datetime
+) -> None:
+    """A person takes the stay's PIN away."""
+    await session.execute(
+        "UPDATE reservations SET blocked_at = ?2, blocked_by = ?3, blocked_reason = ?4 WHERE id = ?1",
+        (reservation_id, to_text(now), by, reason),
+    )
+
+
+async def unblock(session: Session, reservation_id: str) -> None:
+    """A person gives the stay a PIN again."""
+    await session.execute(
+        "UPDATE reservations SET blocked_at = NULL, blocked_by = NULL, blocked_reason = NULL"
+        " WHERE id = ?",
+        (reservation_id,),
+    )
+
+
 # --- guests ------------------------------------------------------------------------------------
 
 
 async def guests_to_read(session: Session, now: datetime) -> list[tuple[str, str | None]]:
     """Ids (and client ids) of mapped stays whose guest was not read yet, soonest arrival first."""
     rows = await session.all(
-        "SELECT id, client_id FROM reservations WHERE unit IS NOT NULL AND guest_read_at IS NULL"
+        "SELECT id, client_id FROM reservations WHERE origin = 'stays' AND unit IS NOT NULL AND guest_read_at IS NULL"
         " AND deleted_at IS NULL AND type IN ('booked', 'contract') AND check_out_at > ?"
         " ORDER BY check_in_at, id",
         (to_text(now),),

@@ -104,6 +104,7 @@ class Layout(ABC):
     """How one family writes its requests and reads its reports."""
 
     message_id = False  # do requests end in two bytes that the report echoes?
+    holds_weekly = True  # do requests carry hours of the week?
 
     @abstractmethod
     def create(self, address: CodeAddress, code: Code) -> bytes:
@@ -363,6 +364,7 @@ class SequenceLayout(Layout):
 
     gap: int
     digits: Digits = Digits.ASCII
+    holds_weekly = False
 
     def create(self, address: CodeAddress, code: Code) -> bytes:
         """See `Layout.create`."""

@@ -184,6 +184,7 @@ class TuyaLock:
             pin_lengths=self._pin_lengths,
             can_modify=Operation.MODIFY in profile.dps,
             uses_message_id=profile.layout.message_id,
+            holds_weekly=profile.layout.holds_weekly,
             can_list=profile.list_dp is not None and profile.listing is not None,
             member_range=profile.member_range,
             sequence_range=profile.sequence_range,

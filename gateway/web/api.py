@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,6 @@ from aiohttp import web
 
 from gateway.clock import Clock
 from gateway.domain import events
-from gateway.domain.model import Evidence
 from gateway.domain.status import StayStatus
 from gateway.store import audit, overview
 from gateway.store.database import Database, Session
@@ -22,8 +21,9 @@ from gateway.store.secretbox import SecretBox
 from gateway.timekeeping import ClockState
 from gateway.web.answers import answer, body_of, data
 from gateway.web.auth import ACTOR, SAFE_CHANNEL
+from gateway.web.queries import moment_of, page_of
+from gateway.web.stays import stay_document
 
-_MOST_PAGES = 100_000
 _SHOWN_DIGITS = 2
 _MOST_SECONDS = 4.0  # of listening: a request has 5 s
 _PIECE = 64 * 1024
@@ -164,14 +164,15 @@ class Api:
             }
         )
 
-    async def run(self, _request: web.Request) -> web.Response:
+    async def run(self, request: web.Request) -> web.Response:
         """Begin a run."""
         await self._daemon.request_run()
+        await self._audit(request[ACTOR], events.RECONCILE_ASKED, "a reconciliation, now")
         return answer({"data": {"status": "pending"}}, status=202)
 
     async def runs(self, request: web.Request) -> web.Response:
         """The log, newest first."""
-        page = _page(request)
+        page = page_of(request)
         rows, total = await self._database.read(lambda session: overview.runs(session, page))
         return answer({"data": [_run(row) for row in rows], "page": page, "total": total})
 
@@ -207,9 +208,10 @@ class Api:
 
     async def reservations(self, request: web.Request) -> web.Response:
         """A page of stays with their PIN status."""
-        page, now = _page(request), self._clock.now()
+        page, now = page_of(request), self._clock.now()
         status = _status(request.query.get("status"))
-        start, end = (self._moment(request, name) for name in ("from", "to"))
+        zone = self._zone()
+        start, end = (moment_of(request, name, zone) for name in ("from", "to"))
         rows, total = await self._database.read(
             lambda session: overview.stays(
                 session,
@@ -221,7 +223,7 @@ class Api:
                 clock_trusted=self._clock_trusted(),
             )
         )
-        return answer({"data": [_stay(row) for row in rows], "page": page, "total": total})
+        return answer({"data": [stay_document(row) for row in rows], "page": page, "total": total})
 
     async def reservation(self, request: web.Request) -> web.Response:
         """One stay with its story."""
@@ -242,7 +244,7 @@ class Api:
             {"at": row.at, "actor": row.actor, "event": row.event, "detail": row.detail}
             for row in story
         ]
-        return data({**_stay(view), "audit": audit_rows})
+        return data({**stay_document(view), "audit": audit_rows})
 
     async def pin(self, request: web.Request) -> web.Response:
         """The PIN of a stay, masked unless `reveal=true`."""
@@ -261,17 +263,19 @@ class Api:
         if reveal == "true":
             if not request[SAFE_CHANNEL]:
                 return _insecure()
-            await self._audit_reveal(found, request[ACTOR])
+            await self._audit(request[ACTOR], events.PIN_REVEALED, "shown in full", found)
         return data(_pin(doors, reveal=reveal == "true"))
 
-    async def _audit_reveal(self, reservation_id: str, actor: str) -> None:
+    async def _audit(
+        self, actor: str, event: str, detail: str, reservation_id: str | None = None
+    ) -> None:
         async def body(session: Session) -> None:
             await audit.append(
                 session,
                 at=self._clock.now(),
                 actor=actor,
-                event=events.PIN_REVEALED,
-                detail="shown in full",
+                event=event,
+                detail=detail,
                 reservation_id=reservation_id,
             )
 
@@ -279,21 +283,6 @@ class Api:
 
     def _clock_trusted(self) -> bool:
         return self._daemon.clock_state().verdict.trusted
-
-    def _moment(self, request: web.Request, name: str) -> datetime | None:
-        text = request.query.get(name)
-        if text is None:
-            return None
-        try:
-            if len(text) == len("2026-02-01"):
-                day = date.fromisoformat(text)
-                return datetime.combine(day, time(), self._zone()).astimezone(UTC)
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise web.HTTPBadRequest(text=f"{name} is a date or an RFC 3339 time") from None
-        if moment.tzinfo is None:
-            raise web.HTTPBadRequest(text=f"{name} needs a time zone")
-        return moment.astimezone(UTC)
 
     # --- locks ---------------------------------------------------------------------------------
 
@@ -328,13 +317,6 @@ def _insecure() -> web.Response:
     return answer(body, status=403)
 
 
-def _page(request: web.Request) -> int:
-    text = request.query.get("page", "1")
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= _MOST_PAGES:
-        raise web.HTTPBadRequest(text="page is a number from 1")
-    return int(text)
-
-
 def _status(text: str | None) -> StayStatus | None:
     if text is None:
         return None
@@ -365,38 +347,6 @@ def _run(run: Run) -> dict[str, Any]:
         "status": run.status,
         "message": run.message,
         "stats": run.stats,
-    }
-
-
-def _stay(view: StayView) -> dict[str, Any]:
-    return {
-        "id": view.id,
-        "code": view.code,
-        "listing": {"id": view.listing_id, "code": view.listing_code, "name": view.listing_name},
-        "type": view.type,
-        "status": view.status,
-        "checkIn": view.check_in_at,
-        "checkOut": view.check_out_at,
-        "guest": {"name": view.guest_name, "phone": view.guest_phone},
-        "channel": view.channel,
-        "pinStatus": view.pin_status,
-        "credentials": [
-            {
-                "id": door.id,
-                "lock": door.lock,
-                "evidence": door.state.evidence,
-                "isActive": door.active,
-                "validFrom": to_text(door.state.window.valid_from),
-                "validUntil": to_text(door.state.window.valid_until),
-                "confirmedAt": door.confirmed_at,
-                "revokedAt": door.revoked_at
-                if door.state.evidence is not Evidence.PLANNED
-                else None,
-                "reason": door.state.reason,
-                "nextAttemptAt": door.next_attempt_at,
-            }
-            for door in view.credentials
-        ],
     }
 
 

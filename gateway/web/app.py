@@ -2,15 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
 
 from gateway.clock import Clock
-from gateway.errors import CannotListenError, RunInProgressError, StoreError
+from gateway.errors import (
+    CannotListenError,
+    NoPinLeftError,
+    NoRightToPinError,
+    NoSuchStayError,
+    RunInProgressError,
+    StaysRefusedError,
+    StaysUnavailableError,
+    StoreError,
+)
 from gateway.web.api import Api
 from gateway.web.auth import (
     ACTOR,
@@ -20,13 +29,16 @@ from gateway.web.auth import (
     UnauthorizedError,
     verify,
 )
-from gateway.web.commissioning import CommissioningApi
 from gateway.web.hosts import Hosts
 
 _MOST_BYTES = 16 * 1024
 _HANDLER_SECONDS = 5.0
 BACKUP = "/api/admin/backup"
-_PATIENT = {"/api/admin/locks/{name}/reach": 10.0, BACKUP: 120.0}  # what takes its time
+_PATIENT = {
+    BACKUP: 120.0,
+    "/api/admin/locks/{name}/reach": 10.0,  # signing in to a lock takes its time
+    "/api/admin/reconciliation/plan": 60.0,  # so does reading Stays
+}
 _HEADERS = {  # of every response that sets no other
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -36,6 +48,16 @@ _HEADERS = {  # of every response that sets no other
     "X-Frame-Options": "DENY",
 }
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+_PROBLEMS: Mapping[type[Exception], tuple[int, str]] = {
+    RunInProgressError: (409, "run_in_progress"),
+    NoSuchStayError: (404, "not_found"),
+    NoRightToPinError: (409, "no_right_to_pin"),
+    NoPinLeftError: (409, "no_pin_left"),
+    StaysUnavailableError: (503, "stays_unavailable"),
+    StaysRefusedError: (503, "stays_refused"),
+    CannotListenError: (503, "cannot_listen"),
+}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,9 +74,15 @@ class Access:
     hosts: Hosts
 
 
-def build_app(
-    api: Api, commissioning: CommissioningApi, *, access: Access, clock: Clock
-) -> web.Application:
+class Part(Protocol):
+    """Some of the routes."""
+
+    def routes(self, prefix: str) -> list[web.RouteDef]:
+        """Its routes under the prefix of all that is for admins."""
+        ...
+
+
+def build_app(api: Api, *parts: Part, access: Access, clock: Clock) -> web.Application:
     """The application with all routes."""
     guard = _Guard(access, clock)
     app = web.Application(
@@ -80,7 +108,7 @@ def build_app(
             web.get(f"{admin}/locks", api.locks),
             web.get(f"{admin}/locks/sightings", api.sightings),
             web.get(f"{admin}/locks/{{name}}", api.lock),
-            *commissioning.routes(admin),
+            *(route for part in parts for route in part.routes(admin)),
         ]
     )
     return app
@@ -109,10 +137,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as problem:
         code = _CODES.get(problem.status, "bad_request")
         return error(problem.status, code, problem.text or problem.reason)
-    except RunInProgressError as problem:
-        return error(409, "run_in_progress", str(problem))
-    except CannotListenError as problem:
-        return error(503, "cannot_listen", str(problem))
+    except tuple(_PROBLEMS) as problem:
+        status, code = _PROBLEMS[type(problem)]
+        return error(status, code, str(problem))
     except StoreError:
         return error(503, "store_unavailable", "the database refuses: see the journal")
     except Exception:  # noqa: BLE001 - one request fails, logged; the others go on

@@ -1,0 +1,338 @@
+"""What should be at the doors, derived anew from what is stored and, in a run, from what Stays showed."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from gateway.domain import events
+from gateway.domain.entitlement import Because, Changes, Planned, Want, Withdraw, derive
+from gateway.domain.jobs import Job, JobKind, gen_id, rev_id
+from gateway.domain.model import Property
+from gateway.errors import MalformedReservationError, StoreError
+from gateway.feed import Feed, unit_by_listing
+from gateway.merging import Change, Merged, Merging
+from gateway.minting import Mint
+from gateway.ports import JobBoard, Notice, Notifier
+from gateway.store import audit, credentials, jobs, reservations
+from gateway.store.credentials import Due
+from gateway.store.database import Session
+from gateway.store.runs import Stats
+
+RECENT = timedelta(days=7)  # stays that ended longer ago are compared only if they are not finished
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What was written, for those who act on it after the commit."""
+
+    stats: Stats = field(default_factory=Stats)
+    notes: list[str] = field(default_factory=list)
+    put: list[Job] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    wake: set[str] = field(default_factory=set)
+    notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def message(self) -> str | None:
+        """The notes as one text, None without any."""
+        return "; ".join(self.notes) or None
+
+
+@dataclass(slots=True, kw_only=True)
+class Decision:
+    """What is to be written; nothing of it is yet.
+
+    `merged`, `planned`: by long id of the reservation, by id of the credential.
+    """
+
+    merged: dict[str, Merged]
+    planned: Mapping[str, Planned]
+    changes: Changes
+    stats: Stats
+    malformed: Mapping[str, str]
+    fresh_holds: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Derivation:
+    """Decides in a read, writes in the caller's transaction, and tells everybody after its commit."""
+
+    def __init__(
+        self,
+        *,
+        site: Property,
+        mint: Mint,
+        board: JobBoard,
+        wake: Callable[[str], None],
+        notifier: Notifier,
+    ) -> None:
+        self._board = board
+        self._wake = wake
+        self._notifier = notifier
+        self.adopt(site=site, mint=mint)
+
+    def adopt(self, *, site: Property, mint: Mint) -> None:
+        """Go by this configuration from now on."""
+        self.site = site
+        self.mint = mint
+
+    async def anew(
+        self, session: Session, now: datetime, *, changed: Collection[str] = ()
+    ) -> Outcome:
+        """Derive from what is stored alone. `changed`: whose dates a person has just set."""
+        decision = await self.decide(session, None, now, changed=changed)
+        return await self.write(session, decision, now)
+
+    async def announce(self, outcome: Outcome) -> None:
+        """Tell the scheduler, the queues and people, once it is committed."""
+        self._board.drop(outcome.dropped)
+        self._board.put(outcome.put)
+        for lock in outcome.wake:
+            self._wake(lock)
+        for notice in outcome.notices:
+            await self._notifier.tell(notice)
+
+    # --- deciding: reads only ------------------------------------------------------------------
+
+    async def decide(
+        self,
+        session: Session,
+        feed: Feed | None,
+        now: datetime,
+        *,
+        changed: Collection[str] = (),
+    ) -> Decision:
+        """Compare who is entitled with what is planned; `feed` None: nothing was read of Stays."""
+        malformed = {} if feed is None else dict(feed.malformed)
+        merged = await self._merge(session, feed, malformed, now, changed)
+        planned = await credentials.planned(session, now - RECENT, now)
+        changes = derive([one.known() for one in merged.values()], planned, self.site, now)
+        fresh = tuple(
+            sorted(
+                merged[one].row.reservation.code
+                for one in changes.held
+                if merged[one].row.held_since is None
+            )
+        )
+        for one in changes.released:
+            merged[one] = merged[one].released()
+        for one in changes.held:
+            merged[one] = merged[one].held(now)
+        notes = [] if feed is None else list(feed.notes)
+        notes += [f"{one}: {reason}" for one, reason in sorted(malformed.items())]
+        if fresh:
+            notes.append(f"the brake holds: {_brake_detail(len(changes.held), fresh)}")
+        return Decision(
+            merged=merged,
+            planned={one.id: one for one in planned},
+            changes=changes,
+            stats=_count(
+                merged.values(), fetched=0 if feed is None else feed.fetched, errors=len(malformed)
+            ),
+            malformed=malformed,
+            fresh_holds=fresh,
+            notes=tuple(notes),
+        )
+
+    async def _merge(
+        self,
+        session: Session,
+        feed: Feed | None,
+        malformed: dict[str, str],
+        now: datetime,
+        changed: Collection[str],
+    ) -> dict[str, Merged]:
+        """Every reservation that can matter, as it is left; what cannot be is added to `malformed`."""
+        rows = await reservations.current(session, now - RECENT)
+        known = await reservations.accommodations(session)
+        if feed is not None:
+            known |= {one.id: one for one in feed.accommodations}
+        merging = Merging(site=self.site, units=unit_by_listing(self.site.units, known), now=now)
+        if feed is None:
+            rows |= await reservations.by_ids(session, [one for one in changed if one not in rows])
+            return {
+                one: merging.unchanged(row, reopened=one in changed) for one, row in rows.items()
+            }
+        read = feed.everything()
+        rows |= await reservations.by_ids(session, [one for one in read if one not in rows])
+        merged: dict[str, Merged] = {}
+        for one in rows.keys() | read.keys():
+            before, shown = rows.get(one), read.get(one)
+            try:
+                merged[one] = merging.merge(before, shown, gone=one in feed.gone)
+            except MalformedReservationError as error:
+                malformed[one] = error.reason
+                if before is not None:  # it keeps what it has
+                    merged[one] = merging.merge(before, None, gone=False)
+        return merged
+
+    # --- writing -------------------------------------------------------------------------------
+
+    async def write(self, session: Session, decision: Decision, now: datetime) -> Outcome:
+        """Write what was decided in the same transaction."""
+        merged, changes = decision.merged, decision.changes
+        outcome = Outcome(stats=decision.stats, notes=list(decision.notes))
+        for one, reason in sorted(decision.malformed.items()):
+            _log.warning(events.RESERVATION_MALFORMED, reservation_id=one, reason=reason)
+        if decision.fresh_holds:
+            detail = _brake_detail(len(changes.held), decision.fresh_holds)
+            outcome.notices.append(
+                Notice(event=events.BRAKE_HELD, at=now, subject="gateway", detail=detail)
+            )
+        await reservations.save(
+            session, [one.row for one in merged.values() if one.row != one.before], now
+        )
+        await self._apply(session, changes, merged, now, outcome)
+        await self._tell(session, merged, changes, now, outcome)
+        return outcome
+
+    async def _apply(
+        self,
+        session: Session,
+        changes: Changes,
+        merged: Mapping[str, Merged],
+        now: datetime,
+        outcome: Outcome,
+    ) -> None:
+        """Write the credentials and their jobs, and remove the jobs that nothing entitles to."""
+        await credentials.want(session, changes.wants, now)
+        await self._withdraw(session, changes.withdrawals, now, outcome)
+        for reservation_id in {want.reservation_id for want in changes.wants}:
+            if merged[reservation_id].reopened:
+                await self.mint.renew_if_taken(session, reservation_id, now)
+        for want in changes.wants:
+            await self.schedule(session, want, now, outcome)
+        await self.drop_orphans(session, outcome)
+
+    async def schedule(
+        self, session: Session, due: Want | Due, now: datetime, outcome: Outcome
+    ) -> None:
+        """Give a credential its two jobs, on time."""
+        settings = self.site.lock(due.lock)
+        early = settings is not None and settings.trust_window and due.follows is None
+        ahead = self.site.policy.program_ahead if early else timedelta(0)
+        put = [
+            Job(id=job_id, kind=kind, credential_id=due.id, run_at=max(now, run_at))
+            for kind, job_id, run_at in (
+                (JobKind.GEN, gen_id(due.id), due.window.valid_from - ahead),
+                (JobKind.REV, rev_id(due.id), due.window.valid_until),
+            )
+        ]
+        await jobs.put(session, put)
+        outcome.put += put
+        outcome.wake.add(due.lock)
+
+    async def _withdraw(
+        self,
+        session: Session,
+        withdrawals: Collection[Withdraw],
+        now: datetime,
+        outcome: Outcome,
+    ) -> None:
+        """Nothing entitles to these any more; jobs take their codes off the locks."""
+        await credentials.withdraw(session, withdrawals, now)
+        put = [
+            Job(id=rev_id(one.id), kind=JobKind.REV, credential_id=one.id, run_at=max(now, one.at))
+            for one in withdrawals
+            if one.on_lock
+        ]
+        await jobs.put(session, put)
+        outcome.put += put
+        outcome.wake |= {one.lock for one in withdrawals}
+
+    async def let_go(
+        self, session: Session, reservation_id: str, now: datetime, outcome: Outcome
+    ) -> None:
+        """A stay that was held loses its doors."""
+        withdrawals = await credentials.withdrawals(
+            session, reservation_id, because=Because.CANCELLED, now=now
+        )
+        await self._withdraw(session, withdrawals, now, outcome)
+
+    async def drop_orphans(self, session: Session, outcome: Outcome) -> None:
+        """Remove orphaned jobs; a failure is noted and left to the next run."""
+        try:
+            async with session.savepoint():
+                orphans = await credentials.orphaned_jobs(session)
+                await jobs.drop(session, orphans)
+        except StoreError as error:
+            outcome.notes.append(f"orphaned jobs stay for now: {error}")
+            return
+        outcome.stats.orphaned = len(orphans)
+        outcome.dropped += orphans
+
+    async def _tell(
+        self,
+        session: Session,
+        merged: Mapping[str, Merged],
+        changes: Changes,
+        now: datetime,
+        outcome: Outcome,
+    ) -> None:
+        """Keep the story of each mapped stay, and gather what people should know."""
+        for one in merged.values():
+            if one.change is not Change.NONE and one.row.unit is not None:
+                await audit.append(
+                    session,
+                    at=now,
+                    actor="stays",
+                    event=f"reservation.{one.change}",
+                    detail=one.story(),
+                    reservation_id=one.row.reservation.id,
+                )
+            if one.first_miss:
+                outcome.notices.append(_missing(one, now))
+        for first, second in changes.overlaps:
+            if merged[first].dates_changed or merged[second].dates_changed:
+                outcome.notices.append(_overlap(merged[first], merged[second], now))
+        unmapped = {
+            one.row.reservation.listing_id
+            for one in merged.values()
+            if one.row.unit is None
+            and one.row.terms is None
+            and one.row.reservation.type.entitled
+            and one.row.check_out_at > now
+        }
+        for listing in await reservations.first_tellings(session, sorted(unmapped), now):
+            detail = f"stays on listing {listing} get no PIN: add it to [[listings]] if they should"
+            outcome.notices.append(
+                Notice(event=events.LISTING_UNMAPPED, at=now, subject=listing, detail=detail)
+            )
+
+
+def _count(merged: Iterable[Merged], *, fetched: int, errors: int) -> Stats:
+    changes = Counter(one.change for one in merged)
+    return Stats(
+        fetched=fetched,
+        created=changes[Change.CREATED],
+        updated=changes[Change.UPDATED],
+        deleted=changes[Change.DELETED],
+        errors=errors,
+    )
+
+
+def _brake_detail(held: int, fresh: Iterable[str]) -> str:
+    return (
+        f"{held} stays would lose their doors at once and keep them for now"
+        f" ({', '.join(fresh)}): look at Stays, then `gateway held --confirm` or --reject"
+    )
+
+
+def _missing(one: Merged, now: datetime) -> Notice:
+    detail = "Stays no longer knows this stay although its guest is inside: the PIN stays for now"
+    return Notice(
+        event=events.STAY_MISSING, at=now, subject=one.row.reservation.code, detail=detail
+    )
+
+
+def _overlap(first: Merged, second: Merged, now: datetime) -> Notice:
+    code = second.row.reservation.code
+    detail = f"its nights overlap those of {code} in {first.row.unit}: both keep their PIN"
+    return Notice(
+        event=events.STAY_OVERLAP, at=now, subject=first.row.reservation.code, detail=detail
+    )
