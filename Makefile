@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-install audit seeds fuzz crash kill power matrix lan lint format lock clean
+.PHONY: setup demo test test-install audit seeds fuzz contract crash kill power matrix lan lint format lock clean
 
 setup: $(READY)
 
@@ -27,6 +27,10 @@ seeds: $(READY)
 # A hundred thousand inputs for each decoder of frames, reports, lists and broadcasts.
 fuzz: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile fuzz tests/properties/test_tuya_decoders.py
+
+# Two thousand generated requests against a running daemon; `make test` sends some two hundred.
+contract: $(READY)
+	GATEWAY_REQUESTS=2000 $(BIN)/python -m pytest -n 0 tests/integration/test_openapi.py
 
 # Killed at every write to disk and socket of every story; `make test` kills at each sixth.
 crash: $(READY)

@@ -119,7 +119,8 @@ class Api:
 
     async def backup(self, request: web.Request) -> web.StreamResponse:
         """A copy of the database. It holds guests' names, and PINs that only `pin.key` opens."""
-        await self._audit_backup(request[ACTOR])
+        detail = "a copy of the database was handed out"
+        await self._audit(request[ACTOR], events.BACKUP_MADE, detail)
         with await self._daemon.copy_database() as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
@@ -132,18 +133,6 @@ class Api:
                 await response.write(piece)
             await response.write_eof()
         return response
-
-    async def _audit_backup(self, actor: str) -> None:
-        async def body(session: Session) -> None:
-            await audit.append(
-                session,
-                at=self._clock.now(),
-                actor=actor,
-                event=events.BACKUP_MADE,
-                detail="a copy of the database was handed out",
-            )
-
-        await self._database.transaction(body)
 
     # --- reconciliation ------------------------------------------------------------------------
 
