@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from gateway.store import meta
 from gateway.store.moments import to_text
 from gateway.store.reservations import LIVE
 from gateway.store.session import Session
@@ -25,6 +26,7 @@ _OLD_STAYS = (
 
 async def forget_stays(session: Session, before: datetime) -> int:
     """Delete up to CHUNK stays that ended, and were revoked, before the moment; how many."""
+    await _keep_audit_from(session, before)
     rows = await session.all(_OLD_STAYS, (to_text(before), CHUNK))
     for row in rows:
         await _forget_stay(session, row["id"])
@@ -46,6 +48,7 @@ async def _forget_stay(session: Session, reservation_id: str) -> None:
 
 async def forget_audit(session: Session, before: datetime) -> int:
     """Delete up to CHUNK old rows of the audit trail that belong to no stay, or are far too many."""
+    await _keep_audit_from(session, before)
     return await session.execute(
         "DELETE FROM audit_log WHERE id IN (SELECT a.id FROM audit_log a WHERE"
         " a.id <= (SELECT max(id) FROM audit_log) - ?3"
@@ -53,3 +56,8 @@ async def forget_audit(session: Session, before: datetime) -> int:
         " ORDER BY a.id LIMIT ?2)",
         (to_text(before), CHUNK, _MOST_AUDIT_ROWS),
     )
+
+
+async def _keep_audit_from(session: Session, moment: datetime) -> None:
+    """The trail itself lets go of rows from before this moment, and of no others."""
+    await meta.put(session, "audit_kept_from", to_text(moment))

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain import events
 from gateway.errors import StoreError
-from gateway.store import audit
+from gateway.store import audit, retention
 from gateway.store.database import Database
 from tests.builders import utc
 from tests.house import START, at, living
@@ -97,8 +97,16 @@ async def test_no_row_of_the_trail_is_rewritten_and_only_old_ones_go(tmp_path):
             await database.transaction(
                 lambda session: session.execute("UPDATE audit_log SET actor = 'nobody'")
             )
-        gone = await database.transaction(lambda session: session.execute("DELETE FROM audit_log"))
-        assert gone == 2
+        everything = await database.transaction(delete_all)
+        await database.transaction(
+            lambda session: retention.forget_audit(session, utc("2026-02-15 00:00"))
+        )
+        rest = await database.transaction(delete_all)
+    assert (everything, rest) == (0, 0)
     with closing(sqlite3.connect(tmp_path / "gateway.db")) as connection:
         left = connection.execute("SELECT at, actor FROM audit_log ORDER BY id").fetchall()
     assert left == [("2026-03-02T00:00:00Z", "tester"), ("2026-03-03T00:00:00Z", "tester")]
+
+
+async def delete_all(session):
+    return await session.execute("DELETE FROM audit_log")

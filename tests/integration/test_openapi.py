@@ -39,6 +39,10 @@ CHECKS = [
 ]
 
 
+# Another gateway beside this one may hold the ports, which is answered 503 as described.
+LISTENING = "GET /api/admin/locks/sightings"
+
+
 def operations():
     schema = schemathesis.openapi.from_dict(DESCRIPTION)
     return [found.ok() for found in schema.get_all_operations()]
@@ -46,7 +50,8 @@ def operations():
 
 def ways(operation, known):
     """How requests of an operation are generated: as described, not so, and for what there is."""
-    yield operation.as_strategy(GenerationMode.POSITIVE)
+    brief = {"query": {"seconds": "0.01"}} if operation.label == LISTENING else {}
+    yield operation.as_strategy(GenerationMode.POSITIVE, **brief)
     yield operation.as_strategy(GenerationMode.NEGATIVE)
     names = {name for name in known if f"{{{name}}}" in operation.path}
     if names:
@@ -67,7 +72,8 @@ def send_all(url, token, known):
         def send(case):
             response = case.call(base_url=url, session=session, timeout=60)
             answered.append((case.operation.label, response.status_code))
-            case.validate_response(response, checks=CHECKS)
+            listening = case.operation.label == LISTENING
+            case.validate_response(response, checks=CHECKS[1:] if listening else CHECKS)
 
         rounds = itertools.count(SEED)  # what takes no input gives fewer than it is asked for
         while len(answered) < REQUESTS and not problems:

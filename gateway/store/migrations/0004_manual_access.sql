@@ -25,9 +25,10 @@ BEGIN
   SELECT raise(ABORT, 'the audit trail is not rewritten');
 END;
 
--- Old rows may go, and those that are far too many; a younger one stays whatever else is deleted.
+-- Rows from before the moment that the retention has set may go, and those that are far too many; a
+-- younger one stays whatever else is deleted.
 CREATE TRIGGER audit_log_keeps_young_rows BEFORE DELETE ON audit_log
-WHEN old.at >= (SELECT strftime('%Y-%m-%dT%H:%M:%SZ', max(at), '-30 days') FROM audit_log)
+WHEN old.at >= coalesce((SELECT value FROM meta WHERE key = 'audit_kept_from'), '')
   AND old.id > (SELECT max(id) FROM audit_log) - 200000
 BEGIN
   SELECT raise(IGNORE);
