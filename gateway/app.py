@@ -15,6 +15,7 @@ import structlog
 
 from gateway.access import ManualAccess
 from gateway.acts import Acts
+from gateway.alerts import Alerts, Senses
 from gateway.canaries import Canaries
 from gateway.clock import Clock
 from gateway.config import Config
@@ -282,6 +283,18 @@ class Gateway:
             clock=timekeeper,
             now=timekeeper.now,
         )
+        self._alerts = Alerts(
+            database=database,
+            site=self._site,
+            senses=Senses(
+                contended=lambda: self._credentials.contended,
+                clock_doubt=lambda: timekeeper.doubt,
+            ),
+            notifier=notifier,
+            clock=timekeeper,
+            now=timekeeper.now,
+            sweep=pace.sweep,
+        )
         self._run_wanted = asyncio.Event()
         self._guests_wanted = asyncio.Event()
         self._canaries = Canaries(
@@ -399,6 +412,7 @@ class Gateway:
             tasks.create_task(self._credentials.run(), name="credentials"),
             tasks.create_task(self._reconcile_on_demand(), name="reconciliation"),
             tasks.create_task(self._upkeep.run(), name="upkeep"),
+            tasks.create_task(self._alerts.run(), name="alerts"),
             tasks.create_task(self._watch_scheduler(), name="scheduler"),
             tasks.create_task(self._timekeeper.run(self._on_step), name="clock"),
         ]
@@ -482,6 +496,7 @@ class Gateway:
             await self._locks.adopt(hubs, locks)
             self._credentials.adopt(site=site, drivers=self._locks.locks, mint=mint)
         self._canaries.adopt(site=site, mint=mint)
+        self._alerts.adopt(site)
         await self._stop_guests()
         if config.stays != self._config.stays:
             await self._stays_open.aclose()
@@ -508,6 +523,7 @@ class Gateway:
 
     def _on_lock_event(self, event: LockEvent) -> None:
         self._credentials.on_event(event)
+        self._alerts.wake()
 
     def _on_due(self, job: Job) -> None:
         self._credentials.wake_credential(job.credential_id)
@@ -541,6 +557,7 @@ class Gateway:
                 _log.error("store.refused", during="reconciliation", reason=str(error))
             self._timekeeper.expect_no_stays()
             self._guests_wanted.set()
+            self._alerts.wake()
 
     async def _read_guests(self) -> None:
         while True:
@@ -606,7 +623,9 @@ class Gateway:
 
     async def decide_held(self, *, confirm: bool, actor: str) -> int:
         """See `Daemon.decide_held`."""
-        return await self._reconciler.decide_held(confirm=confirm, actor=actor)
+        count = await self._reconciler.decide_held(confirm=confirm, actor=actor)
+        self._alerts.wake()
+        return count
 
     async def sightings(self, seconds: float) -> list[dict[str, str]]:
         """See `Daemon.sightings`."""

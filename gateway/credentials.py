@@ -53,10 +53,7 @@ _HOPELESS = 10  # failures that lead straight to the longest pause
 _FOR_PEOPLE = frozenset(
     {
         events.PIN_ISSUED,
-        events.PIN_AT_RISK,
         events.CREDENTIAL_OBSERVED,
-        events.CREDENTIAL_REVOCATION_LATE,
-        events.CODE_REFUSED,
         events.CODE_REVOKED_USED,
         events.LOCK_CODE_MISSING,
     }
@@ -210,6 +207,11 @@ class Credentials:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
                 for queue in self._queues.values():
                     tasks.create_task(queue.busy.acquire())
+
+    @property
+    def contended(self) -> tuple[str, ...]:
+        """See `LockWatch.contended`."""
+        return self._watch.contended
 
     def wake(self, lock: str) -> None:
         """Let the lock's queue look again; twice is once."""
@@ -601,5 +603,4 @@ class Credentials:
         if await self._write(queue, body):
             await self._revive(queue)
             return
-        detail = f"it reports a {report.operation} that this gateway did not ask for"
-        await self._notify(events.LOCK_FOREIGN_WRITER, report.lock, detail)
+        await self._watch.foreign(report.lock)

@@ -179,16 +179,11 @@ class Derivation:
         outcome = Outcome(stats=decision.stats, notes=list(decision.notes))
         for one, reason in sorted(decision.malformed.items()):
             _log.warning(events.RESERVATION_MALFORMED, reservation_id=one, reason=reason)
-        if decision.fresh_holds:
-            detail = _brake_detail(len(changes.held), decision.fresh_holds)
-            outcome.notices.append(
-                Notice(event=events.BRAKE_HELD, at=now, subject="gateway", detail=detail)
-            )
         await reservations.save(
             session, [one.row for one in merged.values() if one.row != one.before], now
         )
         await self._apply(session, changes, merged, now, outcome)
-        await self._tell(session, merged, changes, now, outcome)
+        await self._tell(session, merged, now, outcome)
         return outcome
 
     async def _apply(
@@ -270,7 +265,6 @@ class Derivation:
         self,
         session: Session,
         merged: Mapping[str, Merged],
-        changes: Changes,
         now: datetime,
         outcome: Outcome,
     ) -> None:
@@ -287,22 +281,6 @@ class Derivation:
                 )
             if one.first_miss:
                 outcome.notices.append(_missing(one, now))
-        for first, second in changes.overlaps:
-            if merged[first].dates_changed or merged[second].dates_changed:
-                outcome.notices.append(_overlap(merged[first], merged[second], now))
-        unmapped = {
-            one.row.reservation.listing_id
-            for one in merged.values()
-            if one.row.unit is None
-            and one.row.terms is None
-            and one.row.reservation.type.entitled
-            and one.row.check_out_at > now
-        }
-        for listing in await reservations.first_tellings(session, sorted(unmapped), now):
-            detail = f"stays on listing {listing} get no PIN: add it to [[listings]] if they should"
-            outcome.notices.append(
-                Notice(event=events.LISTING_UNMAPPED, at=now, subject=listing, detail=detail)
-            )
 
 
 def _count(merged: Iterable[Merged], *, fetched: int, errors: int) -> Stats:
@@ -327,12 +305,4 @@ def _missing(one: Merged, now: datetime) -> Notice:
     detail = "Stays no longer knows this stay although its guest is inside: the PIN stays for now"
     return Notice(
         event=events.STAY_MISSING, at=now, subject=one.row.reservation.code, detail=detail
-    )
-
-
-def _overlap(first: Merged, second: Merged, now: datetime) -> Notice:
-    code = second.row.reservation.code
-    detail = f"its nights overlap those of {code} in {first.row.unit}: both keep their PIN"
-    return Notice(
-        event=events.STAY_OVERLAP, at=now, subject=first.row.reservation.code, detail=detail
     )

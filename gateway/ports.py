@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
+from gateway.domain.alerts import Obstacle
 from gateway.domain.jobs import Job
 from gateway.domain.model import (
     Accommodation,
@@ -286,12 +287,24 @@ class Notice:
     """Something a person should know. `event` is one of gateway.domain.events.
 
     `detail` says in words what happened and what to do; no PIN, key or guest data in it.
+
+    Attributes:
+        subject: stay code, credential id, lock, hub, listing or "gateway".
+        id: where set, the same notice told twice is to reach people once.
+        over: a condition told before is over. again: it still holds, and matters more by now.
+        unit, arrival, obstacles: of a stay, for the texts.
     """
 
     event: str
     at: datetime
-    subject: str  # stay code, lock name or "gateway"
+    subject: str
     detail: str
+    id: str | None = None
+    over: bool = False
+    again: bool = False
+    unit: str | None = None
+    arrival: datetime | None = None
+    obstacles: tuple[Obstacle, ...] = ()
 
 
 class Notifier(Protocol):

@@ -21,11 +21,11 @@ from gateway.errors import (
     StoreError,
 )
 from gateway.feed import Feed, Reader, Span
-from gateway.ports import Gone, Notice, Notifier, ReservationSource
+from gateway.ports import Gone, Notifier, ReservationSource
 from gateway.store import audit, reservations, runs
 from gateway.store.database import Database, Session
 from gateway.store.reservations import StoredReservation
-from gateway.store.runs import Stats
+from gateway.store.runs import Gravity, Stats
 
 _log = structlog.get_logger()
 
@@ -120,23 +120,25 @@ class Reconciler:
         try:
             feed = await self._read_unless_interrupted()
         except TimeoutError:
-            await self._failed(run_id, began, "interrupted by a reload", told=False)
+            await self._failed(run_id, began, "interrupted by a reload", Gravity.INTERRUPTED)
             log.info(events.RECONCILE_FAILED, reason="interrupted by a reload")
             return False
         except (StaysUnavailableError, StaysRefusedError) as error:
-            await self._failed(run_id, began, str(error), told=isinstance(error, StaysRefusedError))
+            refused = isinstance(error, StaysRefusedError)
+            gravity = Gravity.NEEDS_PERSON if refused else Gravity.TEMPORARY
+            await self._failed(run_id, began, str(error), gravity)
             log.warning(events.RECONCILE_FAILED, reason=str(error))
             return False
         except BaseException:
             with suppress(StoreError):  # then the next start closes the row; the end must not wait
-                await self._failed(run_id, began, "interrupted", told=False)
+                await self._failed(run_id, began, "interrupted", Gravity.INTERRUPTED)
             raise
         try:
             outcome = await self._database.transaction(
                 lambda session: self._write(session, run_id, began, feed)
             )
         except StoreError as error:
-            await self._failed(run_id, began, str(error), told=True)
+            await self._failed(run_id, began, str(error), Gravity.NEEDS_PERSON)
             log.error(events.RECONCILE_FAILED, reason=str(error))  # noqa: TRY400 - the reason says it all
             return False
         await self._derivation.announce(outcome)
@@ -152,11 +154,10 @@ class Reconciler:
         )
         return True
 
-    async def _failed(self, run_id: str, began: float, why: str, *, told: bool) -> None:
+    async def _failed(self, run_id: str, began: float, why: str, gravity: Gravity) -> None:
         now, duration = self._now(), self._since(began)
-
-        async def body(session: Session) -> int:
-            await runs.close_run(
+        await self._database.transaction(
+            lambda session: runs.close_run(
                 session,
                 run_id,
                 completed_at=now,
@@ -164,13 +165,9 @@ class Reconciler:
                 status="failed",
                 message=why,
                 stats=Stats(),
+                gravity=gravity,
             )
-            return await runs.failures_in_a_row(session)
-
-        failures = await self._database.transaction(body)
-        if told or failures == 2:  # noqa: PLR2004 - told after the second failure in a row
-            notice = Notice(event=events.RECONCILE_FAILED, at=now, subject="gateway", detail=why)
-            await self._notifier.tell(notice)
+        )
 
     def _since(self, began: float) -> int:
         return round((self._clock.monotonic() - began) * 1000)

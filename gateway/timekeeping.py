@@ -12,7 +12,6 @@ from gateway.clock import Clock
 from gateway.domain import events
 from gateway.domain.trust import TOLERANCE, Doubt, Evidence, Verdict, Witness, judge
 from gateway.errors import StoreError
-from gateway.ports import Notice, Notifier
 from gateway.store import audit, clock as stored
 from gateway.store.clock import Mark
 from gateway.store.database import Database, Session
@@ -26,7 +25,6 @@ _STAYS_SECONDS = 60.0  # how long after the start Stays' word is waited for
 _MARKS_APART = 1800.0
 _SETTLE = 1.0  # NTP sets the clock first and says so afterwards
 _LONGEST_PAUSE = 1.2 * LONGEST_PAUSE
-_TOLD_AFTER = 60.0  # a boot is in doubt for some seconds: nobody needs to know
 
 _log = structlog.get_logger()
 
@@ -107,7 +105,6 @@ class Timekeeper:
         *,
         clock: Clock,
         database: Database,
-        notifier: Notifier,
         mark: Mark | None,
         files: TimeFiles,
         cap: float,
@@ -116,7 +113,6 @@ class Timekeeper:
         """`clock`: the wall clock; its monotonic time begins at the boot. `cap`: seconds between two looks at the files."""
         self._clock = clock
         self._database = database
-        self._notifier = notifier
         self._files = files
         self._cap = cap
         self._built_at = built_at
@@ -149,7 +145,6 @@ class Timekeeper:
         *,
         clock: Clock,
         database: Database,
-        notifier: Notifier,
         files: TimeFiles,
         cap: float,
         built_at: datetime = BUILT_AT,
@@ -158,7 +153,6 @@ class Timekeeper:
         return cls(
             clock=clock,
             database=database,
-            notifier=notifier,
             mark=await database.read(stored.mark),
             files=files,
             cap=cap,
@@ -190,6 +184,12 @@ class Timekeeper:
         """The judgement of the wall clock as it is now."""
         self.now()
         return self._verdict
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the wall clock cannot be trusted and what to do, None while it can."""
+        verdict = self.verdict
+        return None if verdict.trusted else _advice(verdict)
 
     def state(self) -> ClockState:
         """How the clock stands."""
@@ -296,40 +296,21 @@ class Timekeeper:
     # --- what follows --------------------------------------------------------------------------
 
     async def run(self, stepped: Callable[[], Awaitable[None]]) -> None:
-        """Look at the files, keep the mark, tell people; `stepped` is awaited when time has changed."""
-        doubted_since: float | None = None
-        told = False
+        """Look at the files, keep the mark; `stepped` is awaited when time has changed."""
         while True:
             self.now()
-            monotonic = self._clock.monotonic()
             try:
-                await self._keep_mark(monotonic)
+                await self._keep_mark(self._clock.monotonic())
             except StoreError as error:
                 _log.error("store.refused", during="clock", reason=str(error))
-            verdict = self._verdict
-            if verdict.trusted:
-                doubted_since = None
-            elif doubted_since is None:
-                doubted_since = monotonic
-            if verdict.trusted and told:
-                await self._tell("it is over: the clock is trusted again")
-                told = False
-            long = doubted_since is not None and monotonic >= doubted_since + _TOLD_AFTER
-            if long and not told:
-                await self._tell(_advice(verdict))
-                told = True
-            if await self._wait(doubted_since, told=told):
+            if await self._wait():
                 self._look()
                 await stepped()
 
-    async def _wait(self, doubted_since: float | None, *, told: bool) -> bool:
+    async def _wait(self) -> bool:
         """Until the next look; True if the time, or the trust in it, has changed."""
-        pause = self._cap
-        if doubted_since is not None and not told:
-            left = doubted_since + _TOLD_AFTER - self._clock.monotonic()
-            pause = min(pause, max(left, _SETTLE))
         try:
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(self._cap):
                 await self._changed.wait()
         except TimeoutError:
             return False
@@ -368,12 +349,6 @@ class Timekeeper:
 
         await self._database.transaction(body)
         self._mark, self._marked = now, self._clock.monotonic()
-
-    async def _tell(self, detail: str) -> None:
-        _log.warning(events.CLOCK_UNTRUSTED, detail=detail)
-        await self._notifier.tell(
-            Notice(event=events.CLOCK_UNTRUSTED, at=self.now(), subject="gateway", detail=detail)
-        )
 
 
 def _advice(verdict: Verdict) -> str:

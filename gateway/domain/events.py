@@ -10,6 +10,11 @@ STAY_REPROCESSED = "stay.reprocessed"
 ACCESS_GIVEN = "access.given"
 ACCESS_CHANGED = "access.changed"
 ACCESS_TAKEN = "access.taken"
+PIN_CHANGED = "pin.changed"
+PIN_MESSAGE = "pin.message"
+
+MESSAGE_SENT = "message.sent"
+MESSAGE_FAILED = "message.failed"
 
 CREDENTIAL_PLANNED = "credential.planned"
 CREDENTIAL_SENT = "credential.sent"
@@ -66,3 +71,46 @@ STORE_WORKS = "store.works"
 PIN_UNREADABLE = "pin.unreadable"
 BACKUP_MADE = "backup.made"
 BACKUP_FAILED = "backup.failed"
+
+CONDITIONS = frozenset(
+    {
+        PIN_AT_RISK,
+        CREDENTIAL_REVOCATION_LATE,
+        CODE_REFUSED,
+        STAY_OVERLAP,
+        LISTING_UNMAPPED,
+        RECONCILE_FAILED,
+        BRAKE_HELD,
+        LOCK_OFFLINE,
+        LOCK_FOREIGN_WRITER,
+        LOCK_CLOCK_OFF,
+        HUB_CONTENDED,
+        BATTERY_LOW,
+        CLOCK_UNTRUSTED,
+    }
+)
+"""What holds for a time: told when it starts and when it is over. See gateway.domain.alerts."""
+
+WARNINGS = CONDITIONS | {
+    PIN_CHANGED,
+    MESSAGE_FAILED,
+    CODE_REVOKED_USED,
+    STAY_MISSING,
+    LOCK_REPLACED,
+    LOCK_ALARM,
+    LOCK_HIJACK,
+    LOCK_CODE_MISSING,
+    STORE_RESTORED,
+    STORE_LOST,
+    STORE_FAILING,
+    STORE_WORKS,
+    PIN_UNREADABLE,
+    BACKUP_FAILED,
+}
+"""What a `[[notify]]` that names no events is told."""
+
+ON_REQUEST = frozenset({PIN_ISSUED, PIN_MESSAGE, CREDENTIAL_OBSERVED, LOCK_DOORBELL})
+"""What only a `[[notify]]` that names it is told; `pin.message` holds the PIN itself."""
+
+TOLD = WARNINGS | ON_REQUEST
+"""All that people can be told."""

@@ -63,12 +63,23 @@ class DoorState:
 
     def is_at_risk(self, now: datetime) -> bool:
         """Is the guest kept out, about to be, or still let in too long?"""
-        if self.revoked or self.taken_over:
+        return self.is_late(now) or self.would_fail(now)
+
+    def is_late(self, now: datetime) -> bool:
+        """Is its deletion overdue?"""
+        ends = self.ends_at
+        if self.revoked or self.taken_over or ends is None:
             return False
-        ends = self.window.valid_until if self.wanted else self.withdrawn_at
-        if ends is not None and now >= ends + REVOCATION_LATE:
-            return self.evidence in _MAY_BE_ON_LOCK
-        if not self.wanted or now >= self.window.valid_until:
+        return now >= ends + REVOCATION_LATE and self.evidence in _MAY_BE_ON_LOCK
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """From when on nothing of it should be on the lock."""
+        return self.window.valid_until if self.wanted else self.withdrawn_at
+
+    def would_fail(self, now: datetime) -> bool:
+        """Is the guest kept out, or about to be?"""
+        if self.revoked or self.taken_over or not self.wanted or now >= self.window.valid_until:
             return False
         if self.evidence in _ON_LOCK:  # what stands in the way of its new window, if anything
             return self.reason is not None

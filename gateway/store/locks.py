@@ -38,9 +38,8 @@ class Heard:
     doorbell: bool = False
 
 
-async def record_status(session: Session, lock: str, heard: Heard, now: datetime) -> Heard:
-    """Keep what a lock told of itself; what was known before."""
-    row = await session.one("SELECT * FROM lock_status WHERE lock = ?", (lock,))
+async def record_status(session: Session, lock: str, heard: Heard, now: datetime) -> None:
+    """Keep what a lock told of itself."""
     await session.execute(
         "INSERT INTO lock_status (lock, last_seen_at, battery_percent, battery_state, alarm, door,"
         " hijacked_at, doorbell_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, iif(?7, ?2, NULL), iif(?8, ?2, NULL))"
@@ -60,13 +59,14 @@ async def record_status(session: Session, lock: str, heard: Heard, now: datetime
             int(heard.doorbell),
         ),
     )
-    if row is None:
-        return Heard()
-    return Heard(
-        battery_percent=row["battery_percent"],
-        battery_state=row["battery_state"],
-        alarm=row["alarm"],
-        door=row["door"],
+
+
+async def record_foreign_report(session: Session, lock: str, now: datetime) -> None:
+    """Somebody else's write was reported."""
+    await session.execute(
+        "INSERT INTO lock_status (lock, foreign_report_at) VALUES (?1, ?2)"
+        " ON CONFLICT (lock) DO UPDATE SET foreign_report_at = ?2",
+        (lock, to_text(now)),
     )
 
 

@@ -241,24 +241,29 @@ async def audit_of(session: Session, reservation_id: str) -> list[AuditView]:
     ]
 
 
+DOORS = (
+    # a code that is on the lock with another PIN than the present one says nothing of this one
+    "SELECT c.*, CASE WHEN c.wanted = 1 AND c.revoked_at IS NULL AND c.taken_over_by IS NULL"
+    " AND p.evidence IN ('confirmed', 'observed') AND p.pin_hash IS NOT c.pin_hash"
+    " THEN 'planned' ELSE p.evidence END AS evidence, p.reason AS refused, p.written_from,"
+    " p.written_until, s.reachable,"
+    " g.run_at AS gen_at, g.attempts AS gen_attempts, v.run_at AS rev_at,"
+    " v.attempts AS rev_attempts FROM credentials c"
+    " JOIN reservations r ON r.id = c.reservation_id"
+    " LEFT JOIN placements p ON p.id = (SELECT max(id) FROM placements"
+    "  WHERE credential_id = coalesce(c.taken_over_by, c.id))"
+    " LEFT JOIN lock_status s ON s.lock = c.lock"
+    " LEFT JOIN jobs g ON g.id = 'gen-' || c.id LEFT JOIN jobs v ON v.id = 'rev-' || c.id"
+)  # rows for `door_state`
+
+
 async def _views(
     session: Session, rows: list[Row], now: datetime, *, clock_trusted: bool
 ) -> list[StayView]:
     ids = [row["id"] for row in rows]
     marks = ", ".join("?" * len(ids))
     credentials = await session.all(
-        # a code that is on the lock with another PIN than the present one says nothing of this one
-        "SELECT c.*, CASE WHEN c.wanted = 1 AND c.revoked_at IS NULL AND c.taken_over_by IS NULL"
-        " AND p.evidence IN ('confirmed', 'observed') AND p.pin_hash IS NOT c.pin_hash"
-        " THEN 'planned' ELSE p.evidence END AS evidence, p.reason AS refused, p.written_from, p.written_until, s.reachable,"
-        " g.run_at AS gen_at, g.attempts AS gen_attempts, v.run_at AS rev_at,"
-        " v.attempts AS rev_attempts FROM credentials c"
-        " LEFT JOIN placements p ON p.id = (SELECT max(id) FROM placements"
-        "  WHERE credential_id = coalesce(c.taken_over_by, c.id))"
-        " LEFT JOIN lock_status s ON s.lock = c.lock"
-        " LEFT JOIN jobs g ON g.id = 'gen-' || c.id LEFT JOIN jobs v ON v.id = 'rev-' || c.id"
-        f" WHERE c.reservation_id IN ({marks}) ORDER BY c.id",
-        ids,
+        f"{DOORS} WHERE c.reservation_id IN ({marks}) ORDER BY c.id", ids
     )
     listings = {row["id"]: row for row in await session.all("SELECT * FROM stays_accommodations")}
     doors: dict[str, list[CredentialView]] = {}
@@ -268,11 +273,12 @@ async def _views(
     return [_stay(row, tuple(doors.get(row["id"], ())), listings, now) for row in rows]
 
 
-def _credential(row: Row, now: datetime, *, clock_trusted: bool) -> CredentialView:
+def door_state(row: Row, *, clock_trusted: bool = True) -> DoorState:
+    """A door as far as its status goes, of a row of `DOORS`."""
     window = Window(
         valid_from=from_text(row["valid_from"]), valid_until=from_text(row["valid_until"])
     )
-    state = DoorState(
+    return DoorState(
         window=window,
         written=written_window(row),
         wanted=bool(row["wanted"]),
@@ -284,6 +290,10 @@ def _credential(row: Row, now: datetime, *, clock_trusted: bool) -> CredentialVi
         unreachable=row["reachable"] == 0,
         clock_trusted=clock_trusted,
     )
+
+
+def _credential(row: Row, now: datetime, *, clock_trusted: bool) -> CredentialView:
+    state = door_state(row, clock_trusted=clock_trusted)
     upcoming = row["gen_at"] or row["rev_at"]
     return CredentialView(
         id=row["id"],

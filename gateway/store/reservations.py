@@ -287,17 +287,3 @@ async def save_accommodation(session: Session, listing: Accommodation, now: date
         " ON CONFLICT (id) DO UPDATE SET code = ?2, name = ?3, read_at = ?4",
         (listing.id, listing.code, listing.name, to_text(now)),
     )
-
-
-async def first_tellings(session: Session, listing_ids: Iterable[str], now: datetime) -> list[str]:
-    """Those unmapped listings of which nobody was told yet; they count as told from now on."""
-    fresh = []
-    for listing_id in listing_ids:
-        changed = await session.execute(
-            "INSERT INTO stays_accommodations (id, unmapped_told_at) VALUES (?1, ?2)"
-            " ON CONFLICT (id) DO UPDATE SET unmapped_told_at = ?2 WHERE unmapped_told_at IS NULL",
-            (listing_id, to_text(now)),
-        )
-        if changed:
-            fresh.append(listing_id)
-    return fresh

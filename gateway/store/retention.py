@@ -38,6 +38,7 @@ async def _forget_stay(session: Session, reservation_id: str) -> None:
     for statement in (
         f"UPDATE credentials SET follows = NULL WHERE follows IN {mine}",
         f"UPDATE credentials SET taken_over_by = NULL WHERE taken_over_by IN {mine}",
+        "DELETE FROM messages WHERE reservation_id = ?1",
         f"DELETE FROM placements WHERE credential_id IN {mine}",
         "DELETE FROM credentials WHERE reservation_id = ?1",
         "DELETE FROM audit_log WHERE reservation_id = ?1",

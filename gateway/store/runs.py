@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 
 from gateway.store.database import Session
 from gateway.store.moments import to_text
 
 KEPT_RUNS = 5000
+
+
+class Gravity(IntEnum):
+    """How much a failed run says."""
+
+    INTERRUPTED = 0  # nothing
+    TEMPORARY = 1  # a person is told if the next one fails too
+    NEEDS_PERSON = 2
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,11 +49,13 @@ async def close_run(
     status: str,
     message: str | None,
     stats: Stats,
+    gravity: Gravity = Gravity.TEMPORARY,
 ) -> None:
-    """Close the log row of a run as `success` or `failed`."""
+    """Close the log row of a run as `success` or `failed`; `gravity` matters for the latter."""
     await session.execute(
         "UPDATE reconciliation_logs SET completed_at = ?, duration = ?, status = ?, message = ?,"
-        " fetched = ?, created = ?, updated = ?, orphaned = ?, deleted = ?, errors = ? WHERE id = ?",
+        " fetched = ?, created = ?, updated = ?, orphaned = ?, deleted = ?, errors = ?, gravity = ?"
+        " WHERE id = ?",
         (
             to_text(completed_at),
             duration_ms,
@@ -56,6 +67,7 @@ async def close_run(
             stats.orphaned,
             stats.deleted,
             stats.errors,
+            gravity,
             run_id,
         ),
     )
@@ -64,24 +76,25 @@ async def close_run(
 async def close_interrupted(session: Session, now: datetime) -> int:
     """Close what a killed process left `pending` as failed; how many rows that were."""
     return await session.execute(
-        "UPDATE reconciliation_logs SET status = 'failed', completed_at = ?, duration = 0,"
+        "UPDATE reconciliation_logs SET status = 'failed', completed_at = ?, duration = 0, gravity = 0,"
         " message = 'interrupted: the gateway was stopped in the middle of this run'"
         " WHERE status = 'pending'",
         (to_text(now),),
     )
 
 
-async def failures_in_a_row(session: Session) -> int:
-    """How many of the newest finished runs failed, one after the other."""
+async def failing(session: Session) -> str | None:
+    """Why runs fail; None unless two did in a row, or the last one needs a person."""
     rows = await session.all(
-        "SELECT status FROM reconciliation_logs WHERE status <> 'pending' ORDER BY rowid DESC LIMIT 50"
+        "SELECT status, message, gravity FROM reconciliation_logs WHERE status = 'success'"
+        " OR (status = 'failed' AND gravity > 0) ORDER BY rowid DESC LIMIT 2"
     )
-    count = 0
-    for row in rows:
-        if row["status"] != "failed":
-            break
-        count += 1
-    return count
+    if not rows or any(row["status"] == "success" for row in rows[:1]):
+        return None
+    lasting = len(rows) > 1 and rows[1]["status"] == "failed"
+    if lasting or rows[0]["gravity"] == Gravity.NEEDS_PERSON:
+        return str(rows[0]["message"])
+    return None
 
 
 async def prune(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from datetime import timedelta
 
 import pytest
@@ -23,7 +24,7 @@ def told_stuck(street, door):
     """Was a person told that nothing of ours can reach a code?"""
     codes = {events.CREDENTIAL_REVOCATION_LATE, events.PIN_AT_RISK}
     return any(
-        notice.event in codes and notice.subject.endswith(door.name)
+        notice.event in codes and re.search(rf"\b{door.name}\b", notice.detail)
         for notice in street.notices.told
     )
 
