@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -28,7 +29,10 @@ from gateway.errors import RunInProgressError, StaysRefusedError, StoreError
 from gateway.jobs import crontab
 from gateway.jobs.scheduler import JobScheduler
 from gateway.minting import Mint
+from gateway.notify.channels import Channel, Setup
 from gateway.notify.log import LogNotifier
+from gateway.notify.outbox import Outbox
+from gateway.notify.texts import Texts
 from gateway.pin_mending import PinMender
 from gateway.ports import LockEvent, Notifier
 from gateway.preview import Preview, preview
@@ -36,6 +40,7 @@ from gateway.reconciler import Reconciler, Rules
 from gateway.stays.client import StaysClient
 from gateway.store import backup, jobs
 from gateway.store.database import Database
+from gateway.store.messages import GUEST
 from gateway.store.secretbox import SecretBox
 from gateway.timekeeping import ClockState, TimeFiles, Timekeeper
 from gateway.tuya.codec import Digits
@@ -207,7 +212,7 @@ class Gateway:
         database: Database,
         stays: StaysClient,
         stays_open: AsyncExitStack,
-        notifier: Notifier,
+        journal: Notifier,
         pace: Pace,
         is_local: Callable[[str], bool],
         discovery: Discovery,
@@ -229,6 +234,14 @@ class Gateway:
         self.box = SecretBox.load(paths.pin_key)
         mint = Mint(site=self._site, box=self.box)
         self._discovery = discovery
+        self._outbox = notifier = Outbox(
+            database=database,
+            box=self.box,
+            setup=_messages(config, self.box),
+            clock=timekeeper,
+            sweep=pace.sweep,
+            journal=journal,
+        )
         self._locks = build_locks(
             config,
             clock=timekeeper,
@@ -350,6 +363,7 @@ class Gateway:
     ) -> "AsyncIterator[Gateway]":
         """A gateway that runs inside the block. `is_local`: is a peer's address this machine?
 
+        `notifier` is told everything, beside the configured channels; the journal by default.
         `time_files`: what the machine says of its clock; None: nothing.
 
         Raises:
@@ -358,11 +372,10 @@ class Gateway:
         """
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(Database.open(paths.database, clock=clock))
-            notifier, pace = notifier or LogNotifier(), pace or Pace()
+            pace = pace or Pace()
             timekeeper = await Timekeeper.load(
                 clock=clock,
                 database=database,
-                notifier=notifier,
                 files=time_files or TimeFiles(),
                 cap=pace.scheduler,
             )
@@ -376,7 +389,7 @@ class Gateway:
                 database=database,
                 stays=stays,
                 stays_open=stays_open,
-                notifier=notifier,
+                journal=notifier or LogNotifier(),
                 pace=pace,
                 is_local=is_local,
                 discovery=discovery or Discovery(),
@@ -413,6 +426,7 @@ class Gateway:
             tasks.create_task(self._reconcile_on_demand(), name="reconciliation"),
             tasks.create_task(self._upkeep.run(), name="upkeep"),
             tasks.create_task(self._alerts.run(), name="alerts"),
+            tasks.create_task(self._outbox.run(), name="messages"),
             tasks.create_task(self._watch_scheduler(), name="scheduler"),
             tasks.create_task(self._timekeeper.run(self._on_step), name="clock"),
         ]
@@ -497,6 +511,7 @@ class Gateway:
             self._credentials.adopt(site=site, drivers=self._locks.locks, mint=mint)
         self._canaries.adopt(site=site, mint=mint)
         self._alerts.adopt(site)
+        self._outbox.adopt(_messages(config, self.box))
         await self._stop_guests()
         if config.stays != self._config.stays:
             await self._stays_open.aclose()
@@ -524,6 +539,7 @@ class Gateway:
     def _on_lock_event(self, event: LockEvent) -> None:
         self._credentials.on_event(event)
         self._alerts.wake()
+        self._outbox.wake()
 
     def _on_due(self, job: Job) -> None:
         self._credentials.wake_credential(job.credential_id)
@@ -536,6 +552,8 @@ class Gateway:
             _log.error("store.refused", during="clock", reason=str(error))
         self._credentials.wake_all()
         self._run_wanted.set()  # Stays knows what time it is
+        self._alerts.wake()
+        self._outbox.wake()
 
     async def _keep_time(self) -> None:
         try:
@@ -565,6 +583,7 @@ class Gateway:
             self._guests_wanted.clear()
             try:
                 await self._reconciler.read_guests()
+                self._outbox.wake()
             except (StoreError, StaysRefusedError) as error:
                 _log.warning("guests.unread", reason=str(error))
 
@@ -638,6 +657,35 @@ class Gateway:
             }
             for one in await self._discovery.sightings(seconds)
         ]
+
+
+def _messages(config: Config, box: SecretBox) -> Setup:
+    """Who is told what, and how."""
+    site, texts = config.property(), config.messages
+    channels: dict[str, Channel] = {}
+    for number, one in enumerate(config.notify):
+        id_ = box.hash(quote(one.url.get_secret_value())).hex()[:16]
+        before = channels.get(id_)
+        channels[id_] = Channel(
+            id=id_,
+            name=f"notify[{number}]",
+            url=one.url,
+            events=frozenset(one.events) | (before.events if before else frozenset()),
+        )
+    guest = texts.guest_url
+    return Setup(
+        site=site,
+        texts=Texts(
+            language=config.site.language, zone=site.zone, pin=texts.pin, changed=texts.changed
+        ),
+        channels=tuple(channels.values()),
+        guest=None if guest is None else Channel(id=GUEST, name="guest_url", url=guest),
+        sending=texts.send,
+        addresses={
+            unit.name: texts.address if listing.address is None else listing.address
+            for unit, listing in zip(site.units, config.listings, strict=True)
+        },
+    )
 
 
 def _client(config: Config, timekeeper: Timekeeper) -> AbstractAsyncContextManager[StaysClient]:

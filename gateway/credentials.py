@@ -53,6 +53,7 @@ _HOPELESS = 10  # failures that lead straight to the longest pause
 _FOR_PEOPLE = frozenset(
     {
         events.PIN_ISSUED,
+        events.PIN_CHANGED,
         events.CREDENTIAL_OBSERVED,
         events.CODE_REVOKED_USED,
         events.LOCK_CODE_MISSING,

@@ -18,6 +18,7 @@ from gateway.domain.plan import (
     Stuck,
     TakeOver,
 )
+from gateway.domain.status import NO_SLOT
 from gateway.errors import NoPinLeftError, StoreError
 from gateway.minting import Mint
 from gateway.ports import Code, LockCapabilities
@@ -137,12 +138,12 @@ class Ledger:
         if kind is JobKind.GEN:
             event, why = (
                 events.PIN_AT_RISK,
-                ("the lock never told the slot of this code, so its window cannot be changed"),
+                f"{NO_SLOT}, so its window cannot be changed",
             )
         else:
             event, why = (
                 events.CREDENTIAL_REVOCATION_LATE,
-                ("the lock never told the slot of this code: delete it at the lock or in its app"),
+                f"{NO_SLOT}: delete it at the lock or in its app",
             )
         await turn.fail(kind, credential_id, why)
         await turn.tell(event, credential_id, why)
@@ -220,7 +221,7 @@ class Ledger:
         await credentials.forget_pin(turn.session, send.credential_id)
         await turn.schedule(JobKind.GEN, send.credential_id, turn.now)
         detail = "its stored PIN was lost, so another one is written: tell the guest"
-        await turn.tell(events.PIN_AT_RISK, send.credential_id, detail)
+        await turn.tell(events.PIN_CHANGED, send.credential_id, detail)
 
     async def _begin_new(self, turn: Turn, send: Send, credential: Credential) -> Command | None:
         pin = await credentials.pin(turn.session, self._box, send.credential_id)

@@ -27,7 +27,8 @@ _SECRET_KEYS = frozenset(
         "guest_name",
     }
 )
-_QUIET = ("apscheduler", "aiohttp", "asyncio", "tinytuya", "aiosqlite", "urllib3")
+_QUIET = ("apscheduler", "aiohttp", "asyncio", "tinytuya", "aiosqlite")
+_SILENT = ("apprise", "urllib3", "requests")  # they name URLs, which hold secrets
 
 Event = MutableMapping[str, Any]
 
@@ -114,3 +115,5 @@ def configure_logging(
         logging.getLogger(name).setLevel(logging.WARNING)  # noqa: TID251
     # its errors are requests that are none, with a traceback each; those of handlers we log ourselves
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # noqa: TID251
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # noqa: TID251

@@ -20,7 +20,7 @@ _SEED_NAMES = {
     "STAYS_API_SECRET": ("stays", "client_secret"),
     "LOG_LEVEL": ("log", "level"),
 }
-_SECRETS = ("client_id", "client_secret", "local_key", "jwt_secret", "url")
+_SECRETS = ("client_id", "client_secret", "local_key", "jwt_secret", "url", "guest_url")
 _LISTS = ("notify", "hubs", "locks", "listings")
 
 

@@ -1,6 +1,7 @@
 """The settings: what each key may be, and what it means for the domain."""
 
 import datetime as dt
+import difflib
 import ipaddress
 import re
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.domain import events
+from gateway.domain.messages import PLACEHOLDERS, When, unknown_placeholders
 from gateway.domain.model import LockSettings, Policy, Property, Unit, WindowMode
 from gateway.domain.pins import DECIMAL
 from gateway.tuya.profiles import PROFILES
@@ -119,6 +122,49 @@ def _ids(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _told(value: str) -> str:
+    if value not in events.TOLD:
+        near = difflib.get_close_matches(value, events.TOLD, n=1)
+        asked = f": did you mean {near[0]}?" if near else f": use {', '.join(sorted(events.TOLD))}"
+        raise ValueError(f"there is no event of this name{asked}")
+    return value
+
+
+def _apprise_url(value: SecretStr) -> SecretStr:
+    if not re.match(r"^[A-Za-z0-9]+://", value.get_secret_value()):
+        raise ValueError('write an Apprise URL such as "tgram://BOT_TOKEN/CHAT_ID"')
+    return value
+
+
+def _guest_url(value: SecretStr) -> SecretStr:
+    url = _apprise_url(value).get_secret_value()
+    if "{phone}" not in url or re.search(r"\{(?!phone\})", url):
+        raise ValueError("write {phone} where the guest's phone belongs, and no other placeholder")
+    return value
+
+
+def _sending(value: object) -> object:
+    if isinstance(value, str) and value in set(When):
+        return When(value)
+    try:
+        return _duration(value)
+    except ValueError:
+        raise ValueError('write "minted", "confirmed" or a time before check-in, "6h"') from None
+
+
+def _template(value: str) -> str:
+    try:
+        unknown = unknown_placeholders(value, PLACEHOLDERS)
+    except ValueError:
+        raise ValueError("write {{ and }} for braces that are no placeholders") from None
+    if unknown:
+        known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
+        raise ValueError(f"there is no placeholder {{{unknown[0]}}}: use {known}")
+    if "{pin}" not in value:
+        raise ValueError("write {pin} where the PIN belongs")
+    return value
+
+
 def is_loopback(host: str) -> bool:
     """Is it an address or name of this machine alone?"""
     try:
@@ -134,6 +180,8 @@ LocalKey = Annotated[SecretStr, AfterValidator(_local_key)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Told = Annotated[str, AfterValidator(_told)]
+Template = Annotated[str, AfterValidator(_template)]
 Version = Literal["3.3", "3.4", "3.5"]
 Dp = Annotated[int, Field(ge=1, le=255)]
 PinLength = Annotated[int, Field(ge=4, le=10)]
@@ -211,8 +259,18 @@ class Log(Section):
 class Notify(Section):
     """[[notify]]."""
 
-    url: SecretStr
-    events: tuple[str, ...] = ()
+    url: Annotated[SecretStr, AfterValidator(_apprise_url)]
+    events: tuple[Told, ...] = tuple(sorted(events.WARNINGS))
+
+
+class Messages(Section):
+    """[messages]."""
+
+    send: Annotated[When | dt.timedelta, BeforeValidator(_sending)] = When.CONFIRMED
+    guest_url: Annotated[SecretStr, AfterValidator(_guest_url)] | None = None
+    address: str = ""
+    pin: Template | None = None
+    changed: Template | None = None
 
 
 class Hub(Section):
@@ -286,6 +344,7 @@ class Listing(Section):
     timezone: Zone | None = None
     check_in_time: ClockTime | None = None
     check_out_time: ClockTime | None = None
+    address: str | None = None
 
 
 class Config(BaseSettings):
@@ -300,6 +359,7 @@ class Config(BaseSettings):
     store: Store = Store()
     log: Log = Log()
     notify: tuple[Notify, ...] = ()
+    messages: Messages = Messages()
     hubs: tuple[Hub, ...] = ()
     locks: tuple[Lock, ...] = ()
     listings: tuple[Listing, ...] = ()

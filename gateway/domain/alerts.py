@@ -118,9 +118,8 @@ def follow(conditions: Iterable[Condition], alerts: Iterable[Alert], now: dateti
         alert, condition = seen.get(key), holding.get(key)
         if condition is not None:
             fresh = alert or Alert(event=key[0], subject=key[1], since=now, unit=condition.unit)
-            fresh = replace(fresh, gone_since=None)
-            if not fresh.told:  # the clock may have been set back
-                fresh = replace(fresh, since=min(fresh.since, now))
+            since = fresh.since if fresh.told else min(fresh.since, now)  # a clock set back
+            fresh = replace(fresh, since=since, gone_since=None)
             due_at = fresh.since + _HELD_FOR.get(key[0], _AT_ONCE)
             if not fresh.told and now < due_at:
                 moments.append(due_at)

@@ -8,6 +8,7 @@ from gateway.domain.model import Evidence, ReservationType, Window
 
 ARRIVAL_NEAR = timedelta(hours=24)
 REVOCATION_LATE = timedelta(hours=1)
+NO_SLOT = "the lock never told the slot of this code"  # begins a reason that only a person can end
 
 _ON_LOCK = frozenset({Evidence.CONFIRMED, Evidence.OBSERVED})
 _MAY_BE_ON_LOCK = _ON_LOCK | {Evidence.SENT, Evidence.UNKNOWN, Evidence.REVOKING}
@@ -70,7 +71,9 @@ class DoorState:
         ends = self.ends_at
         if self.revoked or self.taken_over or ends is None:
             return False
-        return now >= ends + REVOCATION_LATE and self.evidence in _MAY_BE_ON_LOCK
+        hopeless = self.reason is not None and self.reason.startswith(NO_SLOT)
+        late_at = ends if hopeless else ends + REVOCATION_LATE
+        return now >= late_at and self.evidence in _MAY_BE_ON_LOCK
 
     @property
     def ends_at(self) -> datetime | None:

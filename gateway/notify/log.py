@@ -15,5 +15,11 @@ class LogNotifier:
 
     async def tell(self, notice: Notice) -> None:
         """Write the notice as one line."""
-        write = _log.info if notice.event in _GOOD_NEWS else _log.warning
-        write("notice.told", about=notice.event, subject=notice.subject, detail=notice.detail)
+        write = _log.info if notice.over or notice.event in _GOOD_NEWS else _log.warning
+        write(
+            "notice.told",
+            about=notice.event,
+            subject=notice.subject,
+            detail=notice.detail,
+            over=notice.over,
+        )

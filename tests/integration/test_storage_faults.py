@@ -343,7 +343,7 @@ def test_a_damaged_pin_that_must_be_written_again_is_replaced_and_told(tmp_path)
             assert another not in {None, pin}
             for lock in (house.street, house.apt_101):
                 assert [code.pin for code in lock.codes] == [another]
-            assert events.PIN_AT_RISK in house.notices.events()
+            assert events.PIN_CHANGED in house.notices.events()
 
     told_by(tmp_path, story)
 

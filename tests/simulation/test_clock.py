@@ -183,8 +183,9 @@ def test_behind_the_build_date_what_is_due_by_the_newest_trusted_time_runs(tmp_p
         house.stays.faults.hang_up = True
         step(boot - START)
         async with house.running():
-            await house.clock.sleep(120)
-            assert house.notices.events() == [events.PIN_ISSUED] * 4 + [events.CLOCK_UNTRUSTED]
+            await house.clock.sleep(180)
+            assert house.notices.events().count(events.PIN_ISSUED) == 4
+            assert house.notices.events().count(events.CLOCK_UNTRUSTED) == 1
             assert (await house.stay(stays[2]))["pinStatus"] == "at_risk"
             assert (await house.stay(near))["pinStatus"] == "planned"
             code, body = await house.api("GET", "/readyz")

@@ -10,7 +10,6 @@ from gateway.store.clock import Mark
 from gateway.store.database import Database
 from gateway.timekeeping import TimeFiles, Timekeeper
 from tests.builders import utc
-from tests.house import Notices
 from tests.virtual_time import run_virtual
 
 START = utc("2026-02-02 15:00")
@@ -28,7 +27,6 @@ def keeping(folder, story, *, mark=None, uptime=timedelta(0), **files):
             keeper = await Timekeeper.load(
                 clock=clock,
                 database=database,
-                notifier=Notices(),
                 files=TimeFiles(**files),
                 cap=15.0,
             )

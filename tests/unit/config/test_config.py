@@ -254,3 +254,34 @@ def test_no_secret_shows_in_a_repr(write):
     assert SECRET not in repr(config)
     assert SECRET in config.secrets()
     assert "0123456789abcdef" in config.secrets()
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        (
+            '[[notify]]\nurl = "json://x/s3cret-of-the-test"\nevents = ["pin.at_rsk"]',
+            "did you mean pin.at_risk",
+        ),
+        ('[[notify]]\nurl = "s3cret-of-the-test"', "write an Apprise URL"),
+        ('[messages]\npin = "{pin} {gest}"', "there is no placeholder {gest}"),
+        ('[messages]\npin = "hello {guest}"', "write {pin} where the PIN belongs"),
+        ('[messages]\nchanged = "{pin} {guest.name}"', "there is no placeholder {guest.name}"),
+        ('[messages]\npin = "{pin} {"', "write {{ and }}"),
+        ('[messages]\nsend = "soon"', '"minted", "confirmed" or a time before check-in'),
+        ('[messages]\nguest_url = "json://s3cret-of-the-test"', "write {phone}"),
+        (
+            '[messages]\nguest_url = "json://s3cret-of-the-test/{phone}{pin}"',
+            "no other placeholder",
+        ),
+    ],
+)
+def test_what_is_wrong_with_messages_is_said_with_a_way_out(write, section, said):
+    (problem,) = problems(write(f"{MINIMAL}\n{section}\n"))
+    assert said in problem
+
+
+def test_a_notify_without_events_is_told_the_warnings_and_no_pin(write):
+    config = load(write(f'{MINIMAL}\n[[notify]]\nurl = "json://x"\n'), environ={})
+    assert "pin.at_risk" in config.notify[0].events
+    assert "pin.message" not in config.notify[0].events
