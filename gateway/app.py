@@ -58,6 +58,7 @@ from gateway.web.commissioning import CommissioningApi
 from gateway.web.hosts import Hosts
 from gateway.web.listener import Listener, is_local
 from gateway.web.manual_access import ManualAccessApi
+from gateway.web.matching import MatchingApi
 from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
 _STALE_AFTER = 3  # missed looks
@@ -340,6 +341,7 @@ class Gateway:
                 CommissioningApi(canaries=self._canaries, credentials=self._credentials),
                 self._acts_api(),
                 self._access_api(),
+                MatchingApi(source=lambda: self._stays, site=lambda: self._site),
                 access=access,
                 clock=clock,
             ),

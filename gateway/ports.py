@@ -67,6 +67,10 @@ class ReservationSource(Protocol):
         """One listing by its long or short id; None on a 404 with a JSON body."""
         ...
 
+    async def accommodations(self) -> tuple[Accommodation, ...]:
+        """All active listings of the account, to the empty page."""
+        ...
+
 
 # --- Locks -----------------------------------------------------------------------------------
 

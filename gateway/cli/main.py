@@ -9,6 +9,7 @@ from gateway.cli import (
     commissioning,
     demo,
     locks,
+    match,
     pins as pins_,
     run,
     simulator,
@@ -31,6 +32,7 @@ app.command("plan")(stays.plan)
 app.command("reservations")(stays.reservations)
 app.command("token")(ask.token)
 app.command("held")(ask.held)
+app.command("match")(match.match)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 pins = typer.Typer(help="The PINs of stays.", no_args_is_help=True)

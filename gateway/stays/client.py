@@ -167,6 +167,25 @@ class StaysClient:
         found, answer = await self._get(f"content/listings/{listing_id}")
         return wire.accommodation(answer, listing_id) if found else None
 
+    async def accommodations(self) -> tuple[Accommodation, ...]:
+        """See `ReservationSource.accommodations`."""
+        listings: dict[str, Accommodation] = {}
+        skip = 0
+        for _ in range(_MOST_PAGES):
+            parameters = [("skip", str(skip)), ("limit", str(_SMALL_PAGE))]
+            try:
+                found, page = await self._get("content/listings", parameters)
+            except _BadRequestError as error:
+                raise StaysRefusedError(f"Stays refuses the question: {error}") from None
+            if not found or not isinstance(page, list):
+                raise StaysRefusedError("Stays answered with something else than listings")
+            fresh = {one.id: one for one in (wire.accommodation(row, "") for row in page)}
+            if not fresh.keys() - listings.keys():  # the end, or the same page again
+                break
+            listings |= fresh
+            skip += len(page)
+        return tuple(one for one in listings.values() if one.id)
+
     async def _get(
         self, path: str, parameters: list[tuple[str, str]] | None = None
     ) -> tuple[bool, Any]:

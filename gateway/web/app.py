@@ -30,12 +30,14 @@ from gateway.web.auth import (
     verify,
 )
 from gateway.web.hosts import Hosts
+from gateway.web.matching import PATH as MATCHES
 
 _MOST_BYTES = 16 * 1024
 _HANDLER_SECONDS = 5.0
 BACKUP = "/api/admin/backup"
 _PATIENT = {
     BACKUP: 120.0,
+    MATCHES: 30.0,
     "/api/admin/locks/{name}/reach": 10.0,  # signing in to a lock takes its time
     "/api/admin/reconciliation/plan": 60.0,  # so does reading Stays
 }

@@ -234,3 +234,25 @@ async def test_a_person_vouches_for_the_clock_by_name_of_the_command_line(tmp_pa
         (clock,) = [one for one in json.loads(out) if one["what"] == "clock"]
         assert clock["good"]
         assert "person" in clock["detail"]
+
+
+async def test_match_suggests_as_toml_what_is_not_mapped_yet(tmp_path):
+    async with beside_a_daemon(tmp_path):
+        code, out, _ = await gateway("match", "--json", folder=tmp_path)
+        assert code == 0
+        assert [one["lock"] for one in json.loads(out)] == ["apt-101", "apt-102"]
+        code, out, _ = await gateway("match", folder=tmp_path)
+        assert code == 0
+        assert "Apto 101" in out
+        assert "[[listings]]" not in out  # both are mapped
+
+
+async def test_the_daemon_starts_without_what_only_some_need():
+    code = (
+        "import sys, gateway.cli.main, gateway.app;"
+        "sys.exit(str({'apprise', 'rapidfuzz'} & set(sys.modules)))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE
+    )
+    assert (await process.communicate())[1] == b"set()\n"

@@ -657,3 +657,29 @@ def test_health_needs_no_token_and_tells_no_name(tmp_path):
             assert (status, json.loads(text)) == (200, body)
 
     living(tmp_path, story)
+
+
+# --- matching --------------------------------------------------------------------------------------
+
+
+def test_matches_are_suggested_from_the_listings_of_stays(tmp_path):
+    async def story(house):
+        for number in range(45):  # pages of twenty
+            house.stays.add_listing(f"Flat {2000 + number}")
+        path = "/api/admin/matches/suggestions"
+        status, body = await house.api("GET", path)
+        assert status == 200
+        assert [(one["lock"], one["listing"]["name"], one["mapped"]) for one in body["data"]] == [
+            ("apt-101", "Apto 101", True),
+            ("apt-102", "Apto 102", True),
+        ]
+        assert all(one["score"] == 1.0 and "10" in one["reason"] for one in body["data"])
+        assert len((await house.api("GET", f"{path}?maxSuggestions=1"))[1]["data"]) == 1
+        for query in ("threshold=2", "threshold=x", "maxSuggestions=-1", "threshold=nan"):
+            assert (await house.api("GET", f"{path}?{query}"))[0] == 400
+        house.stays.faults.status = 401
+        status, body = await house.api("GET", path)
+        assert (status, body["error"]["code"]) == (503, "stays_refused")
+        assert house.stays.client_secret not in body["error"]["message"]
+
+    living(tmp_path, story)
