@@ -59,6 +59,7 @@ from gateway.web.hosts import Hosts
 from gateway.web.listener import Listener, is_local
 from gateway.web.manual_access import ManualAccessApi
 from gateway.web.matching import MatchingApi
+from gateway.web.messages import MessageApi
 from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
 _STALE_AFTER = 3  # missed looks
@@ -342,6 +343,7 @@ class Gateway:
                 self._acts_api(),
                 self._access_api(),
                 MatchingApi(source=lambda: self._stays, site=lambda: self._site),
+                MessageApi(database=database, composer=self._outbox, clock=timekeeper),
                 access=access,
                 clock=clock,
             ),

@@ -51,6 +51,11 @@ class StayToTell:
         return all(door.confirmed for door in self.doors)
 
     @property
+    def is_minted(self) -> bool:
+        """Has every door its PIN?"""
+        return bool(self.doors) and all(door.fingerprint is not None for door in self.doors)
+
+    @property
     def content(self) -> str:
         """What there is to tell: the same while PIN, doors and nights are."""
         nights = f"{self.check_in_at.isoformat()} {self.check_out_at.isoformat()}"
@@ -93,12 +98,11 @@ def _digest(data: bytes) -> str:
 
 def is_due(stay: StayToTell, sending: Sending, since: datetime, now: datetime) -> bool:
     """Is there something to tell by now? `since`: when messages were first sent at all."""
-    minted = bool(stay.doors) and all(door.fingerprint is not None for door in stay.doors)
     over = now >= stay.check_out_at
     # Its guest was inside when the gateway came, and has a PIN from elsewhere.
     not_ours = not stay.told and stay.check_in_at <= min(since, now)
     nameless = not stay.guest_read and now < stay.check_in_at - _GUEST_AWAITED
-    if stay.is_told or not minted or over or not_ours or nameless:
+    if stay.is_told or not stay.is_minted or over or not_ours or nameless:
         return False
     match sending:
         case When.MINTED:
@@ -141,3 +145,12 @@ class Composed:
 
     title: str = field(repr=False)
     body: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyText:
+    """A guest's message for a person to send; it holds a PIN. `link`: None without a phone."""
+
+    text: str = field(repr=False)
+    link: str | None = field(repr=False)
+    confirmed: bool

@@ -5,28 +5,32 @@ PIN is not: nobody knows whether it arrived, so the admin is told instead.
 """
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
 from gateway.clock import Clock
 from gateway.domain import events
-from gateway.domain.alerts import Obstacle
-from gateway.domain.messages import Composed, StayToTell, is_due, phone_digits
+from gateway.domain.messages import (
+    Composed,
+    ReadyText,
+    StayToTell,
+    is_due,
+    phone_digits,
+    whatsapp_link,
+)
 from gateway.errors import StoreError
 from gateway.notify.apprise import AppriseSender, Sent
 from gateway.notify.channels import Channel, Setup
+from gateway.notify.kept import of_json, to_json
 from gateway.ports import Notice, Notifier
 from gateway.store import audit, messages
 from gateway.store.database import Database
 from gateway.store.messages import GUEST, Message
-from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
 from gateway.store.secretbox import SecretBox
 from gateway.store.session import Session
 
@@ -87,7 +91,7 @@ class Outbox:
 
         async def body(session: Session) -> int:
             return await messages.put_notice(
-                session, channels, key=key, notice=_to_json(notice), now=now, most=_MOST_WAITING
+                session, channels, key=key, notice=to_json(notice), now=now, most=_MOST_WAITING
             )
 
         try:
@@ -168,9 +172,10 @@ class Outbox:
 
         channels = [one.id for one in setup.for_pins]
         for stay in await self._database.read(due):
-            if await self._database.read(
-                lambda session, key=stay.key: messages.is_known(session, key, channels)  # type: ignore[misc] # mypy cannot type a lambda's default
-            ):
+            missing = await self._database.read(
+                lambda session, key=stay.key: messages.missing(session, key, channels)  # type: ignore[misc] # mypy cannot type a lambda's default
+            )
+            if not missing:
                 continue
             if stay.pin_changed:
                 await self.tell(
@@ -184,16 +189,28 @@ class Outbox:
                     )
                 )
             await self._database.transaction(
-                lambda session, stay=stay: messages.put_pin(session, channels, stay, now)  # type: ignore[misc] # mypy cannot type a lambda's default
+                lambda session, stay=stay, to=missing: messages.put_pin(session, to, stay, now)  # type: ignore[misc] # mypy cannot type a lambda's default
             )
 
     async def _compose(self, channel: Channel, message: Message) -> tuple[str, Composed] | str:
         """URL and text of a message; a word where it is not to be sent."""
         if message.notice is not None:
-            return channel.url.get_secret_value(), self._setup.texts.notice(
-                _of_json(message.notice)
-            )
-        setup, reservation_id = self._setup, message.reservation_id or ""
+            return channel.url.get_secret_value(), self._setup.texts.notice(of_json(message.notice))
+        found = await self._for_guest(message.reservation_id or "")
+        if found is None or found[0].key != message.key:
+            return "dropped"
+        stay, personal, text = found
+        if channel.id != GUEST:
+            return channel.url.get_secret_value(), self._setup.texts.for_host(stay, personal, text)
+        phone = phone_digits(personal.phone)
+        if phone is None:
+            return "failed"
+        return channel.url.get_secret_value().replace("{phone}", phone), text
+
+    async def _for_guest(
+        self, reservation_id: str
+    ) -> tuple[StayToTell, messages.Personal, Composed] | None:
+        """What a guest is to be told as it is now; None while there is no PIN, or after the stay."""
 
         async def body(
             session: Session,
@@ -201,9 +218,10 @@ class Outbox:
             stay = await messages.stay_to_tell(session, reservation_id)
             return stay, await messages.personal(session, self._box, reservation_id)
 
+        setup = self._setup
         stay, personal = await self._database.read(body)
-        if stay is None or stay.key != message.key or self._clock.now() >= stay.check_out_at:
-            return "dropped"
+        if stay is None or not stay.is_minted or self._clock.now() >= stay.check_out_at:
+            return None
         unit = setup.site.unit(stay.unit)
         text = setup.texts.for_guest(
             stay,
@@ -211,12 +229,17 @@ class Outbox:
             zone=setup.site.zone if unit is None else unit.zone,
             address=setup.addresses.get(stay.unit, ""),
         )
-        if channel.id != GUEST:
-            return channel.url.get_secret_value(), setup.texts.for_host(stay, personal, text)
+        return stay, personal, text
+
+    async def ready_text(self, reservation_id: str) -> ReadyText | None:
+        """A guest's message for a person to send; None while there is no PIN, or after the stay."""
+        found = await self._for_guest(reservation_id)
+        if found is None:
+            return None
+        stay, personal, text = found
         phone = phone_digits(personal.phone)
-        if phone is None:
-            return "failed"
-        return channel.url.get_secret_value().replace("{phone}", phone), text
+        link = None if phone is None else whatsapp_link(phone, text.body)
+        return ReadyText(text=text.body, link=link, confirmed=stay.confirmed)
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -358,19 +381,3 @@ async def _note(session: Session, message: Message, event: str, detail: str, now
             detail=detail,
             reservation_id=message.reservation_id,
         )
-
-
-def _to_json(notice: Notice) -> str:
-    kept = asdict(notice) | {
-        "at": to_text(notice.at),
-        "arrival": to_text_or_none(notice.arrival),
-    }
-    return json.dumps(kept)
-
-
-def _of_json(text: str) -> Notice:
-    kept: dict[str, Any] = json.loads(text)
-    kept["obstacles"] = tuple(Obstacle(**one) for one in kept["obstacles"])
-    kept["at"] = from_text(kept["at"])
-    kept["arrival"] = from_text_or_none(kept["arrival"])
-    return Notice(**kept)

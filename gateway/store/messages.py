@@ -67,7 +67,7 @@ async def put_notice(
 async def put_pin(
     session: Session, channels: Iterable[str], stay: StayToTell, now: datetime
 ) -> None:
-    """Have a PIN sent in place of what waits of the same stay; to the host's channels once in all."""
+    """Have a PIN sent to these channels in place of what waits of the same stay."""
     await session.execute(
         "UPDATE messages SET state = 'dropped', ended_at = ?3"
         " WHERE reservation_id = ?1 AND key <> ?2 AND state = 'waiting'",
@@ -83,18 +83,17 @@ async def put_pin(
         )
 
 
-async def is_known(session: Session, key: str, channels: Iterable[str]) -> bool:
-    """Is there nothing left to put of a key: it waits, failed, or a person may have it?
+async def missing(session: Session, key: str, channels: Iterable[str]) -> list[str]:
+    """The channels to which a key is still to be put.
 
-    Of the host's channels one is enough, so that another URL does not tell a host all again.
+    Of the host's one is enough that has it, so that another URL does not tell a host all again.
     """
     rows = await session.all(
         "SELECT channel, state FROM messages WHERE key = ? AND state <> 'dropped'", (key,)
     )
     known = {row["channel"] for row in rows}
     host_has = any(row["channel"] != GUEST and row["state"] in _WENT_STATES for row in rows)
-    missing = [one for one in channels if one not in known and not (host_has and one != GUEST)]
-    return not missing
+    return [one for one in channels if one not in known and not (host_has and one != GUEST)]
 
 
 async def code_of(session: Session, reservation_id: str) -> str:

@@ -683,3 +683,41 @@ def test_matches_are_suggested_from_the_listings_of_stays(tmp_path):
         assert house.stays.client_secret not in body["error"]["message"]
 
     living(tmp_path, story)
+
+
+def test_a_guests_message_is_ready_to_send_and_its_reading_is_audited(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, HOUR, DAY)
+        path = f"/api/admin/reservations/{stay}/message"
+        await house.reconciled()
+        await house.pin_status(stay, "active")
+        await house.clock.sleep(30)
+        pin = await house.pin(stay)
+        status, body = await house.api("GET", path)
+        assert status == 200
+        assert pin in body["data"]["text"]
+        assert body["data"]["link"].startswith("https://wa.me/5511")
+        assert pin in body["data"]["link"]
+        assert body["data"]["confirmed"] is True
+        audit = (await house.stay(stay))["audit"]
+        assert [one["actor"] for one in audit if one["event"] == events.PIN_REVEALED] == [
+            "tester",
+            "tester",
+        ]
+        assert (await house.api("GET", "/api/admin/reservations/nobody/message"))[0] == 404
+        later = house.book(house.flat_102, 5 * DAY, DAY)
+        await house.reconciled()
+        assert (await house.api("GET", f"/api/admin/reservations/{later}/message"))[0] == 404
+
+    living(tmp_path, story)
+
+
+def test_a_guests_message_is_not_shown_in_the_clear_on_the_lan(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, HOUR, DAY)
+        await at(house, START + 31 * MINUTE)
+        path = f"/api/admin/reservations/{stay}/message"
+        status, body = await house.api("GET", path)
+        assert (status, body["error"]["code"]) == (403, "insecure_channel")
+
+    living(tmp_path, story, on_lan=True)
