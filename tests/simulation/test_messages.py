@@ -250,3 +250,22 @@ def test_a_guest_without_a_phone_is_told_to_the_admin(tmp_path):
             assert story_of(await house.stay(stay), events.MESSAGE_FAILED) == ["no phone"]
 
     played(tmp_path, story, notify=[["message.failed"]], guest=True)
+
+
+def test_an_address_that_apprise_does_not_understand_is_named_without_it(tmp_path):
+    log = io.StringIO()
+
+    async def main(clock):
+        configure_logging(level="debug", format="json", stream=log)
+        notify = [{"url": f"nosuch://{HOST}", "events": ["reconcile.failed"]}]
+        house = House(tmp_path, clock, pace=PACE, notify=notify)
+        async with house.standing(), house.running():
+            await house.first_run()
+            house.stays.faults.status = 401
+            await house.reconciled()
+            await house.clock.sleep(600)
+
+    run_virtual(main, start=START)
+    assert '"notify[0]"' in log.getvalue()
+    assert "Apprise does not understand the url" in log.getvalue()
+    assert HOST not in log.getvalue()
