@@ -28,8 +28,7 @@ class MatchingApi:
 
     async def suggestions(self, request: web.Request) -> web.Response:
         """One listing at most for each lock that is not shared, by Stays' list of now."""
-        threshold = _number(request, "threshold", THRESHOLD, 1.0)
-        most = int(_number(request, "maxSuggestions", _MOST, _MOST))
+        threshold, most = _threshold(request), _most(request)
         site = self._site()
         listings = await self._source().accommodations()
         mapped = {
@@ -59,14 +58,18 @@ class MatchingApi:
         )
 
 
-def _number(request: web.Request, name: str, default: float, most: float) -> float:
-    text = request.query.get(name)
-    if text is None:
-        return default
+def _threshold(request: web.Request) -> float:
     try:
-        value = float(text)
+        value = float(request.query.get("threshold", THRESHOLD))
     except ValueError:
         value = -1.0
-    if not 0 <= value <= most:
-        raise web.HTTPBadRequest(text=f"{name} is a number from 0 to {most:g}")
+    if not 0 <= value <= 1:
+        raise web.HTTPBadRequest(text="threshold is a number from 0 to 1")
     return value
+
+
+def _most(request: web.Request) -> int:
+    text = request.query.get("maxSuggestions", str(_MOST))
+    if not text.isascii() or not text.isdecimal() or int(text[:9]) > _MOST:
+        raise web.HTTPBadRequest(text=f"maxSuggestions is a whole number from 0 to {_MOST}")
+    return int(text)
