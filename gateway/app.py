@@ -613,10 +613,10 @@ class Gateway:
 
     def problems(self) -> tuple[str, ...]:
         """See `Daemon.problems`."""
-        return self._stalled()
+        return (*self._stalled(), *self._upkeep.problems())
 
     async def no_progress(self) -> tuple[str, ...]:
-        """What of the gateway's own work stands still; Stays and locks have no part in it."""
+        """What of the gateway's own work stands still; a restart would mend nothing else."""
         try:
             await self._database.read(jobs.count)
         except StoreError:
@@ -630,7 +630,7 @@ class Gateway:
             found.append("scheduler_stalled")
         if _stale(self._credentials.last_sweep, now, self._pace.sweep):
             found.append("sweep_stalled")
-        return (*found, *self._upkeep.problems())
+        return tuple(found)
 
     async def copy_database(self) -> BinaryIO:
         """See `Daemon.copy_database`."""

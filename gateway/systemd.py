@@ -45,12 +45,12 @@ class ServiceManager:
         if self.feeding is None:
             return
         while True:
+            await self._clock.sleep(self.feeding)
             found = await problems()
             if found:
                 self.status(f"no progress: {', '.join(found)}")
             else:
                 self._tell("WATCHDOG=1")
-            await self._clock.sleep(self.feeding)
 
     def _status_line(self, status: str) -> str:
         self._status = status

@@ -29,6 +29,29 @@ def watched(folder, story):
         run_virtual(main, start=START)
 
 
+def test_a_database_that_is_an_older_copy_is_told_and_does_not_starve_it(tmp_path):
+    async def main(clock):
+        async with a_house(tmp_path, clock) as house:
+            async with house.running():
+                await house.first_run()
+            older = (tmp_path / "gateway.db").read_bytes()
+            stay = house.book(house.flat_101, timedelta(hours=-1), timedelta(hours=48))
+            async with house.running():
+                await house.pin_status(stay, "active")
+            (tmp_path / "gateway.db").write_bytes(older)
+            async with house.running(), asyncio.TaskGroup() as tasks:
+                systemd = ServiceManager(environ, clock=clock)
+                watching = tasks.create_task(systemd.watch(house.gateway.no_progress))
+                await clock.sleep(601)
+                assert "store_restored" in house.gateway.problems()
+                assert signs(heard()) == 20
+                watching.cancel()
+
+    environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"}
+    with listening(environ["NOTIFY_SOCKET"]) as heard:
+        run_virtual(main, start=START)
+
+
 def signs(messages):
     return sum(message == "WATCHDOG=1" for message in messages)
 

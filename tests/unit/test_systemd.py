@@ -67,7 +67,7 @@ def test_the_watchdog_is_fed_at_half_its_time_while_there_is_progress(address):
         systemd = ServiceManager(environ, clock=clock)
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(systemd.watch(look))
-            await clock.sleep(599)
+            await clock.sleep(601)
             assert heard() == ["WATCHDOG=1"] * 20
             problems.append("scheduler_stalled")
             await clock.sleep(600)
