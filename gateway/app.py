@@ -2,14 +2,12 @@
 
 import asyncio
 import random  # noqa: TID251 - jitter and numbers of codes; PINs come from `secrets`
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -17,22 +15,19 @@ import structlog
 from gateway.access import ManualAccess
 from gateway.acts import Acts
 from gateway.alerts import Alerts, Senses
+from gateway.assembly import build_locks, devices, messages_setup, stays_client, tls_context
 from gateway.canaries import Canaries
 from gateway.clock import Clock
 from gateway.config import Config
-from gateway.config.model import Hub, Lock, is_loopback
 from gateway.credentials import Credentials
 from gateway.derivation import Derivation
 from gateway.domain.jobs import Job
-from gateway.domain.model import Operation
 from gateway.errors import RunInProgressError, StaysRefusedError, StoreError
 from gateway.jobs import crontab
 from gateway.jobs.scheduler import JobScheduler
 from gateway.minting import Mint
-from gateway.notify.channels import Channel, Setup
 from gateway.notify.log import LogNotifier
 from gateway.notify.outbox import Outbox
-from gateway.notify.texts import Texts
 from gateway.pin_mending import PinMender
 from gateway.ports import LockEvent, Notifier
 from gateway.preview import Preview, preview
@@ -40,15 +35,9 @@ from gateway.reconciler import Reconciler, Rules
 from gateway.stays.client import StaysClient
 from gateway.store import backup, jobs
 from gateway.store.database import Database
-from gateway.store.messages import GUEST
 from gateway.store.secretbox import SecretBox
 from gateway.timekeeping import ClockState, TimeFiles, Timekeeper
-from gateway.tuya.codec import Digits
 from gateway.tuya.discovery import Discovery
-from gateway.tuya.frames import Version
-from gateway.tuya.link import Endpoint
-from gateway.tuya.profiles import Overrides
-from gateway.tuya.site import LockEntry, TuyaSite
 from gateway.upkeep import Upkeep
 from gateway.web.acts import ActsApi
 from gateway.web.api import Api
@@ -60,7 +49,6 @@ from gateway.web.listener import Listener, is_local
 from gateway.web.manual_access import ManualAccessApi
 from gateway.web.matching import MatchingApi
 from gateway.web.messages import MessageApi
-from gateway.web.tls import context_of, ensure_certificate, fingerprint
 
 _STALE_AFTER = 3  # missed looks
 _REST_SECONDS = 2.0  # what is under way at the end has so long to be answered
@@ -120,87 +108,6 @@ def signing_secret(config: Config, paths: Paths) -> str:
     return load_secret(paths.jwt_secret) if configured is None else configured.get_secret_value()
 
 
-def build_locks(
-    config: Config,
-    *,
-    clock: Clock,
-    jitter: random.Random,
-    listener: Callable[[LockEvent], None],
-    heartbeat: float,
-    discovery: Discovery,
-) -> TuyaSite:
-    """The hubs and locks of the configuration."""
-    hubs, locks = _devices(config, heartbeat)
-    return TuyaSite(
-        hubs=hubs,
-        locks=locks,
-        clock=clock,
-        jitter=jitter,
-        listener=listener,
-        discovery=discovery,
-    )
-
-
-def _devices(config: Config, heartbeat: float) -> tuple[list[Endpoint], list[LockEntry]]:
-    hubs = [_hub(hub, heartbeat) for hub in config.hubs]
-    return hubs, [_lock(lock, config.policy.pin_length, heartbeat) for lock in config.locks]
-
-
-def _hub(hub: Hub, heartbeat: float) -> Endpoint:
-    return Endpoint(
-        name=hub.name,
-        device_id=hub.device_id,
-        local_key=hub.local_key.get_secret_value(),
-        address=hub.address,
-        port=hub.port,
-        version=Version(hub.version),
-        heartbeat=heartbeat,
-    )
-
-
-def _lock(lock: Lock, pin_length: int, heartbeat: float) -> LockEntry:
-    endpoint = None
-    if lock.local_key is not None and lock.address is not None and lock.version is not None:
-        endpoint = Endpoint(
-            name=lock.name,
-            device_id=lock.device_id,
-            local_key=lock.local_key.get_secret_value(),
-            address=lock.address,
-            port=lock.port,
-            version=Version(lock.version),
-            heartbeat=heartbeat,
-        )
-    own = lock.overrides
-    dps = {
-        Operation.CREATE: own.dp.create,
-        Operation.DELETE: own.dp.delete,
-        Operation.MODIFY: own.dp.modify,
-    }
-    return LockEntry(
-        name=lock.name,
-        profile=lock.profile,
-        pin_lengths=lock.pin_lengths(pin_length),
-        hub=lock.hub,
-        cid=lock.node_id if lock.hub is not None else None,
-        endpoint=endpoint,
-        overrides=Overrides(
-            dps={operation: dp for operation, dp in dps.items() if dp is not None},
-            list_dp=own.dp.list,
-            openings=None if own.dp.opening is None else frozenset(own.dp.opening),
-            can_modify=own.can_modify,
-            digits=None if own.digits is None else Digits(own.digits),
-            message_id=own.message_id,
-            member_range=_members(own.member_range),
-            deadline=own.deadline,
-            late=own.late_report,
-        ),
-    )
-
-
-def _members(bounds: tuple[int, int] | None) -> range | None:
-    return None if bounds is None else range(bounds[0], bounds[1] + 1)
-
-
 class Gateway:
     """One running gateway. Made by `Gateway.running`."""
 
@@ -239,7 +146,7 @@ class Gateway:
         self._outbox = notifier = Outbox(
             database=database,
             box=self.box,
-            setup=_messages(config, self.box),
+            setup=messages_setup(config, self.box),
             clock=timekeeper,
             sweep=pace.sweep,
             journal=journal,
@@ -347,7 +254,7 @@ class Gateway:
                 access=access,
                 clock=clock,
             ),
-            tls=_tls(config, paths, clock.now()),
+            tls=tls_context(config, paths.folder, clock.now()),
             is_local=is_local,
         )
 
@@ -384,7 +291,7 @@ class Gateway:
                 cap=pace.scheduler,
             )
             stays_open = await stack.enter_async_context(AsyncExitStack())
-            stays = await stays_open.enter_async_context(_client(config, timekeeper))
+            stays = await stays_open.enter_async_context(stays_client(config, timekeeper))
             gateway = cls(
                 config=config,
                 paths=paths,
@@ -505,7 +412,7 @@ class Gateway:
 
     async def _adopt(self, config: Config) -> None:
         site, before = config.property(), self._site
-        hubs, locks = _devices(config, self._pace.heartbeat)
+        hubs, locks = devices(config, self._pace.heartbeat)
         touched = self._locks.changed(hubs, locks) | {
             lock.name for lock in before.locks if site.lock(lock.name) != lock
         }
@@ -515,12 +422,12 @@ class Gateway:
             self._credentials.adopt(site=site, drivers=self._locks.locks, mint=mint)
         self._canaries.adopt(site=site, mint=mint)
         self._alerts.adopt(site)
-        self._outbox.adopt(_messages(config, self.box))
+        self._outbox.adopt(messages_setup(config, self.box))
         await self._stop_guests()
         if config.stays != self._config.stays:
             await self._stays_open.aclose()
             self._stays = await self._stays_open.enter_async_context(
-                _client(config, self._timekeeper)
+                stays_client(config, self._timekeeper)
             )
         self._config, self._site = config, site
         self._derivation.adopt(site=site, mint=mint)
@@ -663,45 +570,6 @@ class Gateway:
         ]
 
 
-def _messages(config: Config, box: SecretBox) -> Setup:
-    """Who is told what, and how."""
-    site, texts = config.property(), config.messages
-    channels: dict[str, Channel] = {}
-    for number, one in enumerate(config.notify):
-        id_ = box.hash(quote(one.url.get_secret_value())).hex()[:16]
-        before = channels.get(id_)
-        channels[id_] = Channel(
-            id=id_,
-            name=f"notify[{number}]",
-            url=one.url,
-            events=frozenset(one.events) | (before.events if before else frozenset()),
-        )
-    guest = texts.guest_url
-    return Setup(
-        site=site,
-        texts=Texts(
-            language=config.site.language, zone=site.zone, pin=texts.pin, changed=texts.changed
-        ),
-        channels=tuple(channels.values()),
-        guest=None if guest is None else Channel(id=GUEST, name="guest_url", url=guest),
-        sending=texts.send,
-        addresses={
-            unit.name: texts.address if listing.address is None else listing.address
-            for unit, listing in zip(site.units, config.listings, strict=True)
-        },
-    )
-
-
-def _client(config: Config, timekeeper: Timekeeper) -> AbstractAsyncContextManager[StaysClient]:
-    return StaysClient.open(
-        url=config.stays.url,
-        client_id=config.stays.client_id.get_secret_value(),
-        client_secret=config.stays.client_secret.get_secret_value(),
-        clock=timekeeper,
-        on_date=timekeeper.hear_stays,
-    )
-
-
 def _only_at_start(before: Config, after: Config) -> tuple[str, ...]:
     """The settings that differ and are taken at the start alone."""
     found = ["[http]"] if before.http != after.http else []
@@ -712,15 +580,3 @@ def _only_at_start(before: Config, after: Config) -> tuple[str, ...]:
 
 def _stale(moment: float | None, now: float, pace: float) -> bool:
     return moment is None or now - moment > _STALE_AFTER * pace
-
-
-def _tls(config: Config, paths: Paths, now: datetime) -> ssl.SSLContext | None:
-    """What the port speaks beside plain HTTP."""
-    http = config.http
-    if http.tls_cert is not None and http.tls_key is not None:
-        return context_of(Path(http.tls_cert), Path(http.tls_key))
-    if http.tls == "off" or is_loopback(http.host):
-        return None
-    cert, key = ensure_certificate(paths.folder, now)
-    _log.info("certificate.served", sha256=fingerprint(cert))
-    return context_of(cert, key)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from gateway.app import Pace, Paths, build_locks
+from gateway.app import Pace, Paths
+from gateway.assembly import build_locks
 from gateway.canaries import Canaries, Canary
 from gateway.cli.daemon import request
 from gateway.clock import Clock

@@ -11,7 +11,8 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from gateway.app import Pace, Paths, build_locks
+from gateway.app import Pace, Paths
+from gateway.assembly import build_locks
 from gateway.cli.ask import clock_words
 from gateway.cli.daemon import NoDaemonError, request
 from gateway.cli.settings import (
