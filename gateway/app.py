@@ -49,6 +49,8 @@ from gateway.web.listener import Listener, is_local
 from gateway.web.manual_access import ManualAccessApi
 from gateway.web.matching import MatchingApi
 from gateway.web.messages import MessageApi
+from gateway.web.meter import PrometheusMeter
+from gateway.web.metrics import MetricsApi, Present
 
 _STALE_AFTER = 3  # missed looks
 _REST_SECONDS = 2.0  # what is under way at the end has so long to be answered
@@ -63,6 +65,7 @@ class Pace:
     scheduler: float = 15.0
     sweep: float = 30.0
     heartbeat: float = 10.0
+    lag: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +142,7 @@ class Gateway:
         self._reloading = asyncio.Lock()
         self._one_run = asyncio.Lock()  # held by a run, and by a reload
         self._one_look = asyncio.Lock()
+        self._meter = PrometheusMeter()
         draw = random.Random()  # noqa: S311 - jitter and numbers of codes
         self.box = SecretBox.load(paths.pin_key)
         mint = Mint(site=self._site, box=self.box)
@@ -166,6 +170,7 @@ class Gateway:
             reconcile=self._reconcile_by_cron,
             schedule=config.stays.schedule,
             zone=ZoneInfo(config.site.timezone),
+            meter=self._meter,
             cap=pace.scheduler,
         )
         self._credentials = Credentials(
@@ -179,6 +184,7 @@ class Gateway:
             now=timekeeper.now,
             draw=draw,
             mint=mint,
+            meter=self._meter,
             sweep=pace.sweep,
         )
         self._upkeep = Upkeep(
@@ -202,6 +208,7 @@ class Gateway:
             rules=self._rules(),
             derivation=self._derivation,
             notifier=notifier,
+            meter=self._meter,
             clock=timekeeper,
             now=timekeeper.now,
         )
@@ -251,6 +258,13 @@ class Gateway:
                 self._access_api(),
                 MatchingApi(source=lambda: self._stays, site=lambda: self._site),
                 MessageApi(database=database, composer=self._outbox, clock=timekeeper),
+                MetricsApi(
+                    meter=self._meter,
+                    database=database,
+                    database_file=paths.database,
+                    present=self._present,
+                    clock=timekeeper,
+                ),
                 access=access,
                 clock=clock,
             ),
@@ -340,6 +354,9 @@ class Gateway:
             tasks.create_task(self._outbox.run(), name="messages"),
             tasks.create_task(self._watch_scheduler(), name="scheduler"),
             tasks.create_task(self._timekeeper.run(self._on_step), name="clock"),
+            tasks.create_task(
+                self._meter.watch_loop(self._timekeeper, self._pace.lag), name="loop lag"
+            ),
         ]
 
     @property
@@ -377,6 +394,13 @@ class Gateway:
             zone=lambda: self._site.zone,
             clock=self._timekeeper,
             clock_trusted=lambda: self._timekeeper.verdict.trusted,
+        )
+
+    def _present(self) -> Present:
+        return Present(
+            ready=not self.problems(),
+            clock_trusted=self._timekeeper.verdict.trusted,
+            reachable=tuple(lock.reachable for lock in self._locks.locks.values()),
         )
 
     async def _preview(self) -> Preview:

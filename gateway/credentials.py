@@ -31,6 +31,7 @@ from gateway.ports import (
     LockEvent,
     LockLost,
     LockReached,
+    Meter,
     Notice,
     Notifier,
     NotSent,
@@ -114,6 +115,7 @@ class Credentials:
         now: Callable[[], datetime],
         draw: random.Random,
         mint: Mint,
+        meter: Meter,
         sweep: float,
     ) -> None:
         """`sweep`: seconds between two looks at every lock. `now` is the time that may be acted upon: the clock's, or a sure lower bound of it."""
@@ -125,6 +127,7 @@ class Credentials:
         self._clock = clock
         self._now = now
         self._draw = draw
+        self._meter = meter
         self._sweep_seconds = sweep
         self._events: asyncio.Queue[LockEvent] = asyncio.Queue()
         self._watch = LockWatch(database=database, notifier=notifier, now=now)
@@ -477,10 +480,14 @@ class Credentials:
 
     async def _perform(self, driver: LockDriver, command: Command) -> Outcome:
         if command.code is None:
-            return await driver.delete(command.address)
-        if command.operation is Operation.MODIFY:
-            return await driver.modify(command.address, command.code)
-        return await driver.create(command.address, command.code)
+            outcome = await driver.delete(command.address)
+        elif command.operation is Operation.MODIFY:
+            outcome = await driver.modify(command.address, command.code)
+        else:
+            outcome = await driver.create(command.address, command.code)
+        if driver.last_exchange is not None:
+            self._meter.operated(outcome, driver.last_exchange)
+        return outcome
 
     async def _record(self, queue: _Queue, command: Command, outcome: Outcome) -> None:
         """Record what the lock said; where the store refuses, the answer is kept for later."""
@@ -524,6 +531,8 @@ class Credentials:
             self._board.put(turn.put)
             for lock in turn.wake - {queue.settings.name}:
                 self.wake(lock)
+            for margin in turn.margins:
+                self._meter.confirmed(before_check_in=margin)
             await self._announce(queue, turn)
         return result
 

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from gateway.domain.alerts import Obstacle
-from gateway.domain.jobs import Job
+from gateway.domain.jobs import Job, JobKind
 from gateway.domain.model import (
     Accommodation,
     Addressing,
@@ -331,4 +331,27 @@ class JobBoard(Protocol):
 
     def drop(self, ids: Iterable[str]) -> None:
         """These jobs are done or gone."""
+        ...
+
+
+# --- Whoever watches the gateway -------------------------------------------------------------
+
+
+class Meter(Protocol):
+    """Counts what happens, in memory alone. No name, code or PIN is told to it."""
+
+    def reconciled(self, *, succeeded: bool, seconds: float) -> None:
+        """A reconciliation has ended."""
+        ...
+
+    def operated(self, outcome: Outcome, exchange: Exchange) -> None:
+        """A command was for a lock, and this came of it."""
+        ...
+
+    def confirmed(self, *, before_check_in: timedelta) -> None:
+        """A door that was due before its stay's check-in has confirmed the stay's PIN at last."""
+        ...
+
+    def started(self, kind: JobKind, *, late: timedelta) -> None:
+        """A job has begun, so long after it was due."""
         ...

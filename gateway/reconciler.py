@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from gateway.clock import Clock
 from gateway.derivation import RECENT, Decision, Derivation, Outcome
@@ -21,7 +22,7 @@ from gateway.errors import (
     StoreError,
 )
 from gateway.feed import Feed, Reader, Span
-from gateway.ports import Gone, Notifier, ReservationSource
+from gateway.ports import Gone, Meter, Notifier, ReservationSource
 from gateway.store import audit, reservations, runs
 from gateway.store.database import Database, Session
 from gateway.store.reservations import StoredReservation
@@ -51,9 +52,11 @@ class Reconciler:
         rules: Rules,
         derivation: Derivation,
         notifier: Notifier,
+        meter: Meter,
         clock: Clock,
         now: Callable[[], datetime],
     ) -> None:
+        self._meter = meter
         self._database = database
         self._derivation = derivation
         self._notifier = notifier
@@ -100,15 +103,19 @@ class Reconciler:
         if self._running:
             raise RunInProgressError("a reconciliation is already running")
         self._running = True
+        run_id, began = str(uuid.uuid4()), self._clock.monotonic()
+        succeeded = False
         try:
-            return await self._run()
+            with bound_contextvars(run_id=run_id):
+                succeeded = await self._run(run_id, began)
         finally:
             self._running = False
+            seconds = self._clock.monotonic() - began
+            self._meter.reconciled(succeeded=succeeded, seconds=seconds)
+        return succeeded
 
-    async def _run(self) -> bool:
-        run_id, started = str(uuid.uuid4()), self._now()
-        began = self._clock.monotonic()
-        log = _log.bind(run_id=run_id)
+    async def _run(self, run_id: str, began: float) -> bool:
+        started = self._now()
 
         async def begin(session: Session) -> None:
             # A run whose end could not be written would stand in the way of every later one.
@@ -116,18 +123,18 @@ class Reconciler:
             await runs.open_run(session, run_id, started)
 
         await self._database.transaction(begin)
-        log.info(events.RECONCILE_STARTED)
+        _log.info(events.RECONCILE_STARTED)
         try:
             feed = await self._read_unless_interrupted()
         except TimeoutError:
             await self._failed(run_id, began, "interrupted by a reload", Gravity.INTERRUPTED)
-            log.info(events.RECONCILE_FAILED, reason="interrupted by a reload")
+            _log.info(events.RECONCILE_FAILED, reason="interrupted by a reload")
             return False
         except (StaysUnavailableError, StaysRefusedError) as error:
             refused = isinstance(error, StaysRefusedError)
             gravity = Gravity.NEEDS_PERSON if refused else Gravity.TEMPORARY
             await self._failed(run_id, began, str(error), gravity)
-            log.warning(events.RECONCILE_FAILED, reason=str(error))
+            _log.warning(events.RECONCILE_FAILED, reason=str(error))
             return False
         except BaseException:
             with suppress(StoreError):  # then the next start closes the row; the end must not wait
@@ -139,10 +146,10 @@ class Reconciler:
             )
         except StoreError as error:
             await self._failed(run_id, began, str(error), Gravity.NEEDS_PERSON)
-            log.error(events.RECONCILE_FAILED, reason=str(error))  # noqa: TRY400 - the reason says it all
+            _log.error(events.RECONCILE_FAILED, reason=str(error))
             return False
         await self._derivation.announce(outcome)
-        log.info(
+        _log.info(
             events.RECONCILE_SUCCEEDED,
             fetched=outcome.stats.fetched,
             created=outcome.stats.created,

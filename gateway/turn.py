@@ -9,6 +9,7 @@ from gateway.domain.model import Origin
 from gateway.errors import StoreError
 from gateway.store import audit, credentials, jobs
 from gateway.store.database import Row, Session
+from gateway.store.moments import from_text
 
 FIRST_PAUSE = 5.0  # seconds
 LONGEST_PAUSE = 300.0
@@ -38,6 +39,7 @@ class Turn:
         put, dropped: changes of jobs, for the scheduler.
         told: what happened.
         wake: locks whose queue should look again.
+        margins: how long before check-in a door confirmed for the first time.
     """
 
     session: Session
@@ -48,17 +50,27 @@ class Turn:
     dropped: list[str] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     wake: set[str] = field(default_factory=set)
+    margins: list[timedelta] = field(default_factory=list)
 
     async def credential(self, credential_id: str) -> Row:
         """The row of a credential."""
         row = await self.session.one(
-            "SELECT c.*, r.origin FROM credentials c JOIN reservations r ON r.id = c.reservation_id"
-            " WHERE c.id = ?",
+            "SELECT c.*, r.origin, r.check_in_at FROM credentials c"
+            " JOIN reservations r ON r.id = c.reservation_id WHERE c.id = ?",
             (credential_id,),
         )
         if row is None:
             raise StoreError(f"credential {credential_id} has gone")
         return row
+
+    async def confirm(self, credential_id: str) -> None:
+        """The lock has confirmed a code of a credential."""
+        row = await self.credential(credential_id)
+        arrives = row["origin"] in {Origin.STAYS, Origin.GUEST}
+        due_before = row["created_at"] < row["check_in_at"]  # a booking of the moment has no margin
+        if arrives and due_before and row["confirmed_at"] is None:
+            self.margins.append(from_text(row["check_in_at"]) - self.now)
+        await credentials.confirm(self.session, credential_id, self.now)
 
     async def schedule(self, kind: JobKind, credential_id: str, run_at: datetime) -> None:
         """Give a credential a job on time, with no failures behind it."""

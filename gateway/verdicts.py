@@ -134,7 +134,7 @@ class Verdicts:
         unanswered = row["operation"] == Operation.CREATE
         if evidence is Evidence.CONFIRMED or unanswered:
             await placements.observed(turn.session, row["id"])
-            await credentials.confirm(turn.session, row["credential_id"], turn.now)
+            await turn.confirm(row["credential_id"])
             detail = "the guest is there: the door was opened with it for the first time"
             await turn.tell(events.CREDENTIAL_OBSERVED, row["credential_id"], detail)
         elif (
@@ -209,7 +209,7 @@ class Verdicts:
             now=turn.now,
         )
         row = await turn.credential(placement.credential_id)
-        await credentials.confirm(turn.session, row["id"], turn.now)
+        await turn.confirm(row["id"])
         kind = JobKind.GEN if row["wanted"] else JobKind.REV
         at = from_text(row["valid_from" if row["wanted"] else "valid_until"])
         await turn.schedule(kind, row["id"], max(turn.now, at) if row["wanted"] else turn.now)
@@ -249,7 +249,7 @@ class Verdicts:
                 await self._removed(turn, command, known_from)
 
     async def _is_placed(self, turn: Turn, command: Command, event: str) -> None:
-        await credentials.confirm(turn.session, command.credential_id, turn.now)
+        await turn.confirm(command.credential_id)
         row = await turn.credential(command.credential_id)
         if row["wanted"]:
             # At valid_from the job confirms; until then the code only lies ready on the lock.

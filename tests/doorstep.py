@@ -14,7 +14,7 @@ from gateway.simulator.stays import SimulatedStays
 from gateway.web.listener import is_local
 from tests.house import KEY, House, Notices
 
-PACE = Pace(scheduler=900.0, sweep=1800.0, heartbeat=7200.0)
+PACE = Pace(scheduler=900.0, sweep=1800.0, heartbeat=7200.0, lag=7200.0)
 
 
 @dataclass(frozen=True)

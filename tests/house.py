@@ -25,7 +25,7 @@ from tests.builders import utc
 from tests.virtual_time import run_virtual
 
 KEY = "0123456789abcdef"
-UNHURRIED = Pace(scheduler=900.0, sweep=1800.0, heartbeat=600.0)
+UNHURRIED = Pace(scheduler=900.0, sweep=1800.0, heartbeat=600.0, lag=600.0)
 START = utc("2026-02-02 15:00")  # noon in São Paulo
 ZONE = ZoneInfo("America/Sao_Paulo")
 

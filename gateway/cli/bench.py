@@ -25,6 +25,7 @@ from gateway.store.database import Database
 from gateway.store.secretbox import SecretBox
 from gateway.tuya.discovery import Discovery
 from gateway.tuya.site import TuyaSite
+from gateway.web.meter import PrometheusMeter
 
 _SWEEP = 2.0
 _ACTOR = "cli"
@@ -197,6 +198,7 @@ class _Wiring:
             now=clock.now,
             draw=draw,
             mint=mint,
+            meter=PrometheusMeter(),
             sweep=_SWEEP,
         )
 

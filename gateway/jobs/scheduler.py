@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from gateway.clock import Clock
 from gateway.domain.jobs import Job
 from gateway.jobs import crontab
 from gateway.jobs.store import TableJobStore
+from gateway.ports import Meter
 
 _FLOOR_AFTER_ERROR = 1.0
 _RECONCILIATION = "reconciliation"
@@ -68,6 +70,7 @@ class JobScheduler:
         reconcile: Callable[[], Awaitable[None]],
         schedule: str,
         zone: ZoneInfo,
+        meter: Meter,
         cap: float,
     ) -> None:
         """`cap`: seconds of the longest sleep; a stepped clock is noticed within it."""
@@ -75,7 +78,7 @@ class JobScheduler:
         self._reconcile = reconcile
         self._schedule = schedule
         self._zone = zone
-        self._store = TableJobStore(wake=wake, due_by=due_by, clock=clock)
+        self._store = TableJobStore(wake=wake, due_by=due_by, clock=clock, meter=meter)
         self._scheduler = _Scheduler(clock=clock, cap=cap)
         self.crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -141,7 +144,8 @@ class JobScheduler:
 
     def _look(self) -> None:
         if self._scheduler.running:
-            self._scheduler.wakeup()
+            # Its timers live on: what is bound to the caller's log lines must not go with them.
+            Context().run(self._scheduler.wakeup)
 
     async def _run_reconciliation(self) -> None:
         await self._reconcile()

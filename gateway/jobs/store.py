@@ -9,6 +9,7 @@ from apscheduler.triggers.date import DateTrigger
 
 from gateway.clock import Clock
 from gateway.domain.jobs import Job
+from gateway.ports import Meter
 
 LEASE = timedelta(seconds=30)  # how long a started job is left alone before it is looked at again
 
@@ -21,13 +22,19 @@ class TableJobStore(BaseJobStore):  # type: ignore[misc] # apscheduler is untype
     """
 
     def __init__(
-        self, *, wake: Callable[[Job], None], due_by: Callable[[], datetime], clock: Clock
+        self,
+        *,
+        wake: Callable[[Job], None],
+        due_by: Callable[[], datetime],
+        clock: Clock,
+        meter: Meter,
     ) -> None:
         """`due_by` gives the time up to which jobs may run: the clock's, or a sure lower bound."""
         super().__init__()
         self._clock = clock
         self._wake = wake
         self._due_by = due_by
+        self._meter = meter
         self._rows: dict[str, Job] = {}
         self._looks: dict[str, datetime] = {}  # when a row is next looked at
 
@@ -86,8 +93,13 @@ class TableJobStore(BaseJobStore):  # type: ignore[misc] # apscheduler is untype
 
     def remove_job(self, job_id: str) -> None:
         """Lease the job that was started: nothing is deleted, its next look is LEASE ahead."""
-        if job_id in self._looks:
-            self._looks[job_id] = self._due_by() + LEASE
+        if job_id not in self._looks:
+            return
+        row, now = self._rows[job_id], self._due_by()
+        # neither a retry nor a look after a lease
+        if row.attempts == 0 and self._looks[job_id] == row.run_at:
+            self._meter.started(row.kind, late=now - row.run_at)
+        self._looks[job_id] = now + LEASE
 
     def remove_all_jobs(self) -> None:
         """Refused quietly: only the table loses rows."""

@@ -6,6 +6,7 @@ FULL = "store_full"
 READONLY = "store_readonly"
 FAILING = "store_failing"
 DAMAGED = "store_damaged"
+CONDITIONS = (FULL, READONLY, FAILING, DAMAGED)
 
 _BY_CODE = {
     sqlite3.SQLITE_FULL: FULL,

@@ -230,6 +230,16 @@ async def stays_of(
     return {view.id: view for view in await _views(session, rows, now, clock_trusted=clock_trusted)}
 
 
+async def present_stays(session: Session, now: datetime, *, clock_trusted: bool) -> list[StayView]:
+    """The reservations that are not over, and those of which something may still be on a lock."""
+    rows = await session.all(
+        "SELECT * FROM reservations r WHERE origin <> 'canary' AND (check_out_at > ? OR EXISTS"
+        " (SELECT 1 FROM credentials c WHERE c.reservation_id = r.id AND c.revoked_at IS NULL))",
+        (to_text(now),),
+    )
+    return await _views(session, rows, now, clock_trusted=clock_trusted)
+
+
 async def audit_of(session: Session, reservation_id: str) -> list[AuditView]:
     """The story of a stay, oldest first."""
     rows = await session.all(

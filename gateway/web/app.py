@@ -31,6 +31,7 @@ from gateway.web.auth import (
 )
 from gateway.web.hosts import Hosts
 from gateway.web.matching import PATH as MATCHES
+from gateway.web.request_ids import named, put_into
 
 _MOST_BYTES = 16 * 1024
 _HANDLER_SECONDS = 5.0
@@ -88,7 +89,7 @@ def build_app(api: Api, *parts: Part, access: Access, clock: Clock) -> web.Appli
     """The application with all routes."""
     guard = _Guard(access, clock)
     app = web.Application(
-        client_max_size=_MOST_BYTES, middlewares=[_errors, _deadline, guard.middleware]
+        client_max_size=_MOST_BYTES, middlewares=[named, _errors, _deadline, guard.middleware]
     )
     app.on_response_prepare.append(_secure)
     admin = "/api/admin"
@@ -126,9 +127,10 @@ def error(status: int, code: str, message: str) -> web.Response:
     )
 
 
-async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
+async def _secure(request: web.Request, response: web.StreamResponse) -> None:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    put_into(request, response)
     response.headers["Server"] = "gateway"  # aiohttp has put its version and Python's there
 
 
@@ -142,7 +144,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except tuple(_PROBLEMS) as problem:
         status, code = _PROBLEMS[type(problem)]
         return error(status, code, str(problem))
-    except StoreError:
+    except StoreError as problem:
+        _log.error("request.refused", path=request.path, reason=str(problem))
         return error(503, "store_unavailable", "the database refuses: see the journal")
     except Exception:  # noqa: BLE001 - one request fails, logged; the others go on
         _log.exception("request.failed", path=request.path)

@@ -8,7 +8,7 @@ from tests.house import START, a_house, at
 from tests.virtual_time import run_virtual
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-PACE = Pace(scheduler=300.0, sweep=60.0, heartbeat=60.0)
+PACE = Pace(scheduler=300.0, sweep=60.0, heartbeat=60.0, lag=300.0)
 
 
 def told(house, *names):

@@ -22,8 +22,8 @@ YEAR, DAY, HOUR, MINUTE, SECOND = (
     timedelta(minutes=1),
     timedelta(seconds=1),
 )
-PACE = Pace(scheduler=60.0, sweep=1800.0, heartbeat=7200.0)
-SLOW = Pace(scheduler=300.0, sweep=3600.0, heartbeat=7200.0)
+PACE = Pace(scheduler=60.0, sweep=1800.0, heartbeat=7200.0, lag=7200.0)
+SLOW = Pace(scheduler=300.0, sweep=3600.0, heartbeat=7200.0, lag=7200.0)
 
 
 def in_doubt(folder, story, *, start=START, pace=PACE, **settings):

@@ -1,14 +1,16 @@
 """Due times of the jobs table through APScheduler, in virtual time."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from gateway.domain.jobs import Job, JobKind
 from gateway.jobs.scheduler import JobScheduler
+from gateway.web.meter import PrometheusMeter
 from tests.virtual_time import run_virtual
 
 START = datetime(2026, 2, 1, 12, 10, tzinfo=UTC)
@@ -28,11 +30,14 @@ class Running:
     did: list = field(default_factory=list)
     reconcile: object = None
     broken: bool = False
+    meter: PrometheusMeter = field(default_factory=PrometheusMeter)
+    bound: list = field(default_factory=list)  # to its log lines, whenever a job woke something
 
     def woke(self, job):
         if self.broken:
             raise RuntimeError("a bug")
         self.did.append((round((self.clock.now() - START).total_seconds()), job.id))
+        self.bound.append(get_contextvars())
 
     async def run(self):
         self.did.append((round((self.clock.now() - START).total_seconds()), "run"))
@@ -60,6 +65,7 @@ def scheduling(
             reconcile=running.run,
             schedule=schedule,
             zone=ZoneInfo("America/Sao_Paulo"),
+            meter=running.meter,
             cap=cap,
         )
         running.scheduler.start(jobs)
@@ -253,6 +259,41 @@ def test_one_error_in_the_store_of_jobs_ends_nothing(number):
         assert running.jobs()[started:] == [(60, "gen-b")]
 
     scheduling(story, jobs=[gen("a", START + 5 * SECOND)], due_by=fails_once)
+
+
+def test_a_job_is_measured_when_it_starts_and_not_when_it_is_looked_at_again():
+    def measured(running):
+        (family,) = [
+            one for one in running.meter.families() if one.name == "gateway_job_lateness_seconds"
+        ]
+        return {
+            one.name.rpartition("_")[2]: one.value
+            for one in family.samples
+            if one.labels == {"kind": "gen"}
+        }
+
+    async def story(running):
+        await asyncio.sleep(100)
+        assert len(running.jobs()) > 2  # the lease of one whose work is not done ends
+        assert measured(running) == {"count": 1, "sum": 3600}
+        retry = replace(gen("a", START + 150 * SECOND), attempts=1)
+        running.scheduler.put([retry, gen("b", START + 200 * SECOND)])
+        await asyncio.sleep(300)
+        assert {name for _, name in running.jobs()} == {"gen-a", "gen-b"}
+        assert measured(running) == {"count": 2, "sum": 3600}
+
+    scheduling(story, jobs=[gen("a", START - HOUR)])
+
+
+def test_what_is_bound_to_the_log_of_whoever_puts_a_job_stays_with_them():
+    async def story(running):
+        with bound_contextvars(request_id="a-request"):
+            running.scheduler.put([gen("a", START + 90 * SECOND)])
+        await asyncio.sleep(1000)
+        assert len(running.bound) > 10
+        assert running.bound == [{}] * len(running.bound)
+
+    scheduling(story)
 
 
 def test_the_last_look_is_never_older_than_the_cap():
