@@ -2,9 +2,10 @@
 
 import asyncio
 import random  # noqa: TID251 - jitter and numbers of codes; PINs come from `secrets`
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -69,6 +70,19 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chance:
+    """Where what is left to chance comes from; a simulation draws it from its seed.
+
+    Attributes:
+        draw: jitter and the numbers of codes.
+        randbelow: the digits of PINs.
+    """
+
+    draw: random.Random = field(default_factory=random.Random)
+    randbelow: Callable[[int], int] = secrets.randbelow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
     """Where the gateway keeps its state."""
 
@@ -128,6 +142,7 @@ class Gateway:
         pace: Pace,
         is_local: Callable[[str], bool],
         discovery: Discovery,
+        chance: Chance,
     ) -> None:
         self._config = self._started_with = config
         self.paths = paths
@@ -143,9 +158,9 @@ class Gateway:
         self._one_run = asyncio.Lock()  # held by a run, and by a reload
         self._one_look = asyncio.Lock()
         self._meter = PrometheusMeter()
-        draw = random.Random()  # noqa: S311 - jitter and numbers of codes
+        draw = chance.draw
         self.box = SecretBox.load(paths.pin_key)
-        mint = Mint(site=self._site, box=self.box)
+        mint = Mint(site=self._site, box=self.box, randbelow=chance.randbelow)
         self._discovery = discovery
         self._outbox = notifier = Outbox(
             database=database,
@@ -285,6 +300,7 @@ class Gateway:
         is_local: Callable[[str], bool] = is_local,
         discovery: Discovery | None = None,
         time_files: TimeFiles | None = None,
+        chance: Chance | None = None,
     ) -> "AsyncIterator[Gateway]":
         """A gateway that runs inside the block. `is_local`: is a peer's address this machine?
 
@@ -318,6 +334,7 @@ class Gateway:
                 pace=pace,
                 is_local=is_local,
                 discovery=discovery or Discovery(),
+                chance=chance or Chance(),
             )
             with suppress(StoreError):  # the first run tries again
                 await gateway._reconciler.close_interrupted()

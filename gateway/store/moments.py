@@ -17,7 +17,7 @@ def to_text_or_none(moment: datetime | None) -> str | None:
 
 def from_text(text: str) -> datetime:
     """The moment that `to_text` wrote, aware, in UTC."""
-    return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+    return datetime.fromisoformat(text)  # strptime takes ten times as long
 
 
 def from_text_or_none(text: str | None) -> datetime | None:
