@@ -12,13 +12,14 @@ from gateway.domain.jobs import Job
 from gateway.ports import Meter
 
 LEASE = timedelta(seconds=30)  # how long a started job is left alone before it is looked at again
+LONGEST_LEASE = timedelta(minutes=30)  # reached by doubling while nothing comes of it
 
 
 class TableJobStore(BaseJobStore):  # type: ignore[misc] # apscheduler is untyped
     """Mirrors the rows of the table; `put`, `drop` and `replace_all` follow each commit.
 
     APScheduler takes a one-shot job away before it has run. Here that is a lease: the row stays,
-    is due again after LEASE, and goes only when a transaction has recorded that its work is done.
+    is due again after the lease, and goes only when a transaction has recorded that its work is done.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class TableJobStore(BaseJobStore):  # type: ignore[misc] # apscheduler is untype
         self._meter = meter
         self._rows: dict[str, Job] = {}
         self._looks: dict[str, datetime] = {}  # when a row is next looked at
+        self._leases: dict[str, timedelta] = {}  # of rows that were started and have not changed
 
     # --- the table's side ----------------------------------------------------------------------
 
@@ -45,17 +47,20 @@ class TableJobStore(BaseJobStore):  # type: ignore[misc] # apscheduler is untype
         for job in jobs:
             self._rows[job.id] = job
             self._looks[job.id] = job.run_at
+            self._leases.pop(job.id, None)
 
     def drop(self, ids: Iterable[str]) -> None:
         """These rows are gone."""
         for job_id in ids:
             self._rows.pop(job_id, None)
             self._looks.pop(job_id, None)
+            self._leases.pop(job_id, None)
 
     def replace_all(self, jobs: Iterable[Job]) -> None:
         """These are all the rows there are."""
         self._rows.clear()
         self._looks.clear()
+        self._leases.clear()
         self.put(jobs)
 
     # --- APScheduler's side --------------------------------------------------------------------
@@ -92,14 +97,16 @@ class TableJobStore(BaseJobStore):  # type: ignore[misc] # apscheduler is untype
         self.remove_job(job.id)
 
     def remove_job(self, job_id: str) -> None:
-        """Lease the job that was started: nothing is deleted, its next look is LEASE ahead."""
+        """Lease the job that was started: nothing is deleted, its next look is a lease ahead."""
         if job_id not in self._looks:
             return
         row, now = self._rows[job_id], self._due_by()
         # neither a retry nor a look after a lease
         if row.attempts == 0 and self._looks[job_id] == row.run_at:
             self._meter.started(row.kind, late=now - row.run_at)
-        self._looks[job_id] = now + LEASE
+        lease = self._leases.get(job_id, LEASE)
+        self._looks[job_id] = now + lease
+        self._leases[job_id] = min(2 * lease, LONGEST_LEASE)
 
     def remove_all_jobs(self) -> None:
         """Refused quietly: only the table loses rows."""

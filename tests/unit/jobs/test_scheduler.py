@@ -93,13 +93,19 @@ def test_what_is_overdue_at_the_start_starts_at_once_the_oldest_first():
     scheduling(story, jobs=[gen("a", START - HOUR), gen("b", START - 900 * HOUR)])
 
 
-def test_a_job_is_started_again_every_thirty_seconds_until_it_is_dropped():
+def test_a_job_is_started_again_ever_less_often_until_it_changes_or_is_dropped():
     async def story(running):
-        await asyncio.sleep(95)
-        assert running.jobs() == [(second, "gen-a") for second in (0, 30, 60, 90)]
+        await asyncio.sleep(215)
+        assert running.jobs() == [(second, "gen-a") for second in (0, 30, 90, 210)]
+        running.scheduler.put([gen("a", START + 220 * SECOND)])
+        await asyncio.sleep(40)
+        assert running.jobs()[4:] == [(220, "gen-a"), (250, "gen-a")]
+        await asyncio.sleep(5 * 3600)
+        seconds = [second for second, _ in running.jobs()]
+        assert seconds[-1] - seconds[-2] == 1800
         running.scheduler.drop(["gen-a"])
-        await asyncio.sleep(3600)
-        assert len(running.jobs()) == 4
+        await asyncio.sleep(2 * 3600)
+        assert len(running.jobs()) == len(seconds)
 
     scheduling(story, jobs=[gen("a", START)])
 
