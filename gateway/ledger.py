@@ -11,6 +11,7 @@ from gateway.domain.plan import (
     Credential,
     ExpiredOnLock,
     Finished,
+    HandBack,
     Issued,
     LockState,
     Send,
@@ -18,7 +19,6 @@ from gateway.domain.plan import (
     Stuck,
     TakeOver,
 )
-from gateway.domain.status import NO_SLOT
 from gateway.errors import NoPinLeftError, StoreError
 from gateway.minting import Mint
 from gateway.ports import Code, LockCapabilities
@@ -117,6 +117,16 @@ class Ledger:
                 await credentials.hand_over(turn.session, row["credential_id"], heir)
                 detail = f"the same guest stays on: the code of {row['credential_id']} goes on"
                 await turn.tell(events.CREDENTIAL_TAKEN_OVER, heir, detail)
+            case HandBack(placement_ids=placement_ids, credential_id=credential_id):
+                for placement_id in placement_ids:
+                    row = await self._row(turn, placement_id)
+                    await placements.reassign(turn.session, self._box, row, credential_id)
+                await credentials.hand_over(turn.session, credential_id, None)
+                await turn.schedule(JobKind.GEN, credential_id, turn.now)
+                detail = (
+                    "the same guest's next stay no longer needs the code: it is this one's again"
+                )
+                await turn.tell(events.CREDENTIAL_HANDED_BACK, credential_id, detail)
             case Issued(credential_id=credential_id):
                 await turn.drop(JobKind.GEN, credential_id)
                 await turn.tell(events.PIN_ISSUED, credential_id, "the PIN opens the door")
@@ -127,26 +137,15 @@ class Ledger:
                 await turn.tell(
                     events.CREDENTIAL_REVOKED, credential_id, "nothing of it is on the lock"
                 )
-            case Stuck(credential_id=credential_id, kind=kind):
-                await self._tell_stuck(turn, credential_id, kind)
+            case Stuck(credential_id=credential_id, kind=kind, why=why):
+                await turn.fail(kind, credential_id, why)
+                removes = kind is JobKind.REV
+                event = events.CREDENTIAL_REVOCATION_LATE if removes else events.PIN_AT_RISK
+                await turn.tell(event, credential_id, why)
             case ExpiredOnLock(placement_id=placement_id):
                 await placements.removed(
                     turn.session, placement_id, known_from="expired on lock", now=turn.now
                 )
-
-    async def _tell_stuck(self, turn: Turn, credential_id: str, kind: JobKind) -> None:
-        if kind is JobKind.GEN:
-            event, why = (
-                events.PIN_AT_RISK,
-                f"{NO_SLOT}, so its window cannot be changed",
-            )
-        else:
-            event, why = (
-                events.CREDENTIAL_REVOCATION_LATE,
-                f"{NO_SLOT}: delete it at the lock or in its app",
-            )
-        await turn.fail(kind, credential_id, why)
-        await turn.tell(event, credential_id, why)
 
     async def begin(self, turn: Turn, send: Send, state: LockState) -> Command | None:
         """Record the operation as sent. The caller commits before the first byte leaves.

@@ -165,10 +165,7 @@ class Mint:
         self, session: Session, doors: Collection[Door], reservation_id: str
     ) -> set[str]:
         """The PINs that others have, or are promised, on these doors."""
-        stays = {reservation_id}
-        for door in doors:
-            if door.follows is not None:
-                stays.add(await credentials.stay_of(session, door.follows))
+        stays = await credentials.stays_of_guest(session, reservation_id)
         locks = [door.lock for door in doors]
         return await credentials.live_pins(session, self._box, locks, except_stays=stays)
 

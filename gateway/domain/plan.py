@@ -1,9 +1,9 @@
 """What to do next on one lock: what should be, compared with what is known to be on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from gateway.domain.jobs import Job, JobKind
 from gateway.domain.model import (
@@ -15,6 +15,7 @@ from gateway.domain.model import (
     WeeklyHours,
     Window,
 )
+from gateway.domain.status import NO_SLOT
 
 SLOT_WAIT = timedelta(minutes=2)  # how long an unknown delete may hold up a guest's create
 _MODIFY_TRIES = 2  # refusals after which a window is moved by delete and create
@@ -30,6 +31,7 @@ class Credential:
         lingers: the stay moved to other doors; this one stays as it is until those are confirmed.
         settled_everywhere: every door of the stay that is due holds the stay's present PIN.
         follows: the credential of the same guest's stay just before, on this lock.
+        taken_over_by: the credential of the same guest's next stay that has this one's code.
         issued_before: a lock has confirmed a code of it at least once.
         canary: a technician's trial of the lock: written at once and to the letter.
         gen, rev: its jobs, None where done (or lost: nothing here depends on them but the pauses).
@@ -45,7 +47,7 @@ class Credential:
     settled_everywhere: bool = True
     pin_hash: bytes | None = field(default=None, repr=False)
     follows: str | None = None
-    taken_over: bool = False
+    taken_over_by: str | None = None
     issued_before: bool = False
     canary: bool = False
     check_in_at: datetime
@@ -117,6 +119,14 @@ class TakeOver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandBack:
+    """The same guest's next stay gives the codes back: it went, or ends before this one."""
+
+    placement_ids: tuple[int, ...]
+    credential_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
     """The window is open and the lock has confirmed: the issuing job is done."""
 
@@ -137,15 +147,31 @@ class ExpiredOnLock:
     placement_id: int
 
 
+class Standstill(StrEnum):
+    """Why nothing of ours can go on with a code, in words for a person."""
+
+    WINDOW = f"{NO_SLOT}, so its window cannot be changed"
+    UNSURE = (
+        "the lock never said whether it took this PIN, and was asked twice: try it at the door,"
+        " look at the codes in the lock's app"
+    )
+    REMOVAL = f"{NO_SLOT}: delete it at the lock or in its app"
+    SLOT = (
+        "the lock never said whether it deleted this code, and its slot may be another's by now:"
+        " look at the codes in the lock's app"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stuck:
-    """A code of unknown slot that should go or change: a person must be told. `kind`: whose job waits."""
+    """A code with which nothing of ours can go on: a person must be told. `kind`: whose job waits."""
 
     credential_id: str
     kind: JobKind
+    why: Standstill
 
 
-Settlement = TakeOver | Issued | Finished | ExpiredOnLock | Stuck
+Settlement = TakeOver | HandBack | Issued | Finished | ExpiredOnLock | Stuck
 
 
 def settlements(state: LockState, now: datetime) -> tuple[Settlement, ...]:
@@ -155,17 +181,20 @@ def settlements(state: LockState, now: datetime) -> tuple[Settlement, ...]:
 
 def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
     by_credential = _placements_by_credential(state)
+    by_id = {credential.id: credential for credential in state.credentials}
     for credential in state.credentials:
         placements = by_credential.get(credential.id, ())
-        predecessor = by_credential.get(credential.follows, ()) if credential.follows else ()
-        if _is_due(credential, state, now) and not placements:
-            for placement in predecessor:
-                if (
-                    placement.operation is None
-                    and placement.asked is not Asked.REMOVE
-                    and placement.pin_hash == credential.pin_hash
-                ):
-                    yield TakeOver(placement_id=placement.id, credential_id=credential.id)
+        predecessor = by_id.get(credential.follows) if credential.follows else None
+        if predecessor is not None and not placements:
+            if _carries(credential, predecessor, state, now):
+                for placement in by_credential.get(predecessor.id, ()):
+                    if (
+                        placement.operation is None
+                        and placement.asked is not Asked.REMOVE
+                        and placement.pin_hash == credential.pin_hash
+                    ):
+                        yield TakeOver(placement_id=placement.id, credential_id=credential.id)
+        yield from _handed_back(credential, by_id, by_credential, state, now)
         if (
             credential.gen is not None
             and credential.wanted
@@ -179,6 +208,45 @@ def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
     for placement in state.placements:
         if _has_expired(placement, state, now):
             yield ExpiredOnLock(placement_id=placement.id)
+
+
+def _carries(
+    successor: Credential, predecessor: Credential, state: LockState, now: datetime
+) -> bool:
+    """Does the code of the same guest's next stay open for as long as this stay's would?"""
+    return _is_due(successor, state, now) and (
+        _is_over(predecessor, now) or successor.window.valid_until >= predecessor.window.valid_until
+    )
+
+
+def _handed_back(
+    credential: Credential,
+    by_id: Mapping[str, Credential],
+    by_credential: Mapping[str, tuple[Placement, ...]],
+    state: LockState,
+    now: datetime,
+) -> Iterator[HandBack]:
+    if credential.taken_over_by is None or not credential.wanted:
+        return
+    if not credential.window.holds(now):
+        return
+    heirs, heir = [], by_id.get(credential.taken_over_by)
+    while heir is not None and heir not in heirs:
+        heirs.append(heir)
+        heir = by_id.get(heir.taken_over_by) if heir.taken_over_by is not None else None
+    if heirs and _carries(heirs[-1], credential, state, now):
+        return
+    yield HandBack(
+        placement_ids=tuple(
+            placement.id
+            for heir in heirs
+            for placement in by_credential.get(heir.id, ())
+            if placement.pin_hash == credential.pin_hash
+            and placement.operation is not Operation.DELETE
+            and placement.asked is not Asked.REMOVE
+        ),
+        credential_id=credential.id,
+    )
 
 
 def next_sends(state: LockState, now: datetime) -> tuple[Send, ...]:
@@ -223,8 +291,23 @@ def _sends(
             operation = _correction(placement, credential, state, now)
             if operation is not None:
                 yield _send(operation, credential, placement, now, removes=False)
-    if due and not current and _may_create(credential, state, now):
+    if (
+        due
+        and not current
+        and _may_create(credential, state, now)
+        and not _is_kept_by_the_same_guest(credential, state)
+    ):
         yield _send(Operation.CREATE, credential, None, now, removes=False)
+
+
+def _is_kept_by_the_same_guest(credential: Credential, state: LockState) -> bool:
+    """Has the stay before or after the PIN on the lock? It is handed over then, or goes first."""
+    kin = {one.id for one in state.credentials if one.follows == credential.id}
+    return any(
+        placement.pin_hash == credential.pin_hash
+        and placement.credential_id in kin | {credential.follows}
+        for placement in state.placements
+    )
 
 
 def _send(
@@ -257,7 +340,7 @@ def _send(
 
 def _is_due(credential: Credential, state: LockState, now: datetime) -> bool:
     """Should the code be on the lock now?"""
-    if not credential.wanted or credential.taken_over:
+    if not credential.wanted or credential.taken_over_by is not None:
         return False
     if credential.canary:
         return now < credential.window.valid_until
@@ -301,23 +384,31 @@ def is_lost(placement: Placement, state: LockState) -> bool:
 def _stuck(
     credential: Credential, placements: tuple[Placement, ...], state: LockState, now: datetime
 ) -> Iterator[Stuck]:
-    """Told once: the job that waits counts an attempt from then on."""
-    lost = [
-        placement
-        for placement in placements
-        if is_lost(placement, state)
-        and not _has_expired(placement, state, now)
-        and not late_report_may_come(placement, state, now)
-    ]
+    """Told once for each reason: the job that waits keeps it as its last error."""
     due = _is_due(credential, state, now)
     job = credential.gen if due else credential.rev
-    if not lost or job is None or job.attempts > 0 or job.run_at > now:
+    if job is None or job.run_at > now:
         return
-    if due and not any(
-        _is_on_lock(placement) and not _is_as_wanted(placement, credential) for placement in lost
-    ):
-        return
-    yield Stuck(credential_id=credential.id, kind=JobKind.GEN if due else JobKind.REV)
+    reasons = (_standstill(placement, credential, state, now, due=due) for placement in placements)
+    why = next((reason for reason in reasons if reason is not None), None)
+    if why is not None and job.last_error != why:
+        yield Stuck(credential_id=credential.id, kind=JobKind.GEN if due else JobKind.REV, why=why)
+
+
+def _standstill(
+    placement: Placement, credential: Credential, state: LockState, now: datetime, *, due: bool
+) -> Standstill | None:
+    """What keeps us from going on with a code, None where nothing does."""
+    if _has_expired(placement, state, now) or late_report_may_come(placement, state, now):
+        return None
+    if not is_lost(placement, state):
+        blocked = placement.operation is Operation.DELETE and _removal(placement, state) is None
+        return Standstill.SLOT if blocked else None
+    if not due:
+        return Standstill.REMOVAL
+    if _is_on_lock(placement):
+        return None if _is_as_wanted(placement, credential) else Standstill.WINDOW
+    return Standstill.UNSURE if placement.creates > 1 else None
 
 
 def _has_expired(placement: Placement, state: LockState, now: datetime) -> bool:

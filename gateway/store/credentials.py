@@ -60,8 +60,7 @@ async def want(session: Session, wants: Iterable[Want], now: datetime) -> None:
         "INSERT INTO credentials (id, reservation_id, lock, unit, valid_from, valid_until, wanted,"
         " follows, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, ?8)"
         " ON CONFLICT (id) DO UPDATE SET unit = ?4, valid_from = ?5, valid_until = ?6, wanted = 1,"
-        " follows = ?7, withdrawn_because = NULL, revoked_at = NULL, taken_over_by = NULL,"
-        " reason = NULL, updated_at = ?8",
+        " follows = ?7, withdrawn_because = NULL, revoked_at = NULL, reason = NULL, updated_at = ?8",
         [
             (
                 one.id,
@@ -206,8 +205,8 @@ async def abandon(session: Session, lock: str, now: datetime) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def hand_over(session: Session, credential_id: str, successor_id: str) -> None:
-    """The code of a credential belongs to the same guest's next stay from now on."""
+async def hand_over(session: Session, credential_id: str, successor_id: str | None) -> None:
+    """The code of a credential belongs to the same guest's next stay from now on; None: to itself."""
     await session.execute(
         "UPDATE credentials SET taken_over_by = ? WHERE id = ?", (successor_id, credential_id)
     )
@@ -303,10 +302,16 @@ async def forget_inherited(session: Session, reservation_id: str) -> None:
     )
 
 
-async def stay_of(session: Session, credential_id: str) -> str:
-    """The reservation id of a credential."""
-    row = await session.one("SELECT reservation_id FROM credentials WHERE id = ?", (credential_id,))
-    return "" if row is None else str(row["reservation_id"])
+async def stays_of_guest(session: Session, reservation_id: str) -> set[str]:
+    """The stay and those of the same guest before and after it that may share its PIN."""
+    rows = await session.all(
+        "WITH RECURSIVE chain (id, follows) AS (SELECT id, follows FROM credentials"
+        " WHERE reservation_id = ? UNION SELECT c.id, c.follows FROM credentials c"
+        " JOIN chain ON c.follows = chain.id OR c.id = chain.follows)"
+        " SELECT DISTINCT reservation_id FROM credentials WHERE id IN (SELECT id FROM chain)",
+        (reservation_id,),
+    )
+    return {reservation_id} | {row["reservation_id"] for row in rows}
 
 
 async def set_pin(session: Session, box: SecretBox, credential_id: str, value: str) -> None:

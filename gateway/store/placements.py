@@ -102,7 +102,7 @@ def _credential(
         settled_everywhere=not waits,
         pin_hash=row["pin_hash"],
         follows=row["follows"],
-        taken_over=row["taken_over_by"] is not None,
+        taken_over_by=row["taken_over_by"],
         issued_before=row["confirmed_at"] is not None,
         canary=canary,
         check_in_at=from_text(row["check_in_at"]),

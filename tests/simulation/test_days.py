@@ -294,3 +294,63 @@ def test_the_same_guest_staying_on_keeps_pin_and_code(tmp_path):
         assert not house.apt_102.holds(pin)
 
     living(tmp_path, story)
+
+
+def _the_same_guest_books_again(house, first, start, length):
+    client = house.stays.reservations[first]["_idclient"]
+    return house.book(house.flat_102, start, length, client=client)
+
+
+def test_the_same_guest_keeps_the_pin_when_the_next_stay_is_cancelled_after_it_took_it_over(
+    tmp_path,
+):
+    async def story(house):
+        first = house.book(house.flat_102, -DAY, 4 * DAY)
+        second = _the_same_guest_books_again(house, first, DAY, 4 * DAY)
+        await house.reconciled()
+        pin = await house.pin(first)
+        await at(house, START + DAY + HOUR)
+        house.stays.cancel(second)
+        await house.reconciled()
+        await house.clock.sleep(60)
+        assert house.apt_102.try_pin(pin)
+        assert house.street.try_pin(pin)
+        assert (await house.stay(first))["pinStatus"] == "active"
+        await at(house, START + 4 * DAY - SECOND)
+        assert house.apt_102.try_pin(pin)
+        await at(house, START + 4 * DAY + SECOND)
+        assert not house.apt_102.holds(pin)
+
+    living(tmp_path, story)
+
+
+def test_the_same_guests_stay_within_another_takes_nothing_from_it(tmp_path):
+    async def story(house):
+        first = house.book(house.flat_102, -DAY, 9 * DAY)
+        second = _the_same_guest_books_again(house, first, DAY, DAY)
+        await house.reconciled()
+        pin = await house.pin(first)
+        await at(house, START + 4 * DAY)
+        assert await house.pin(second) in {None, pin}
+        assert house.apt_102.try_pin(pin)
+        await at(house, START + 9 * DAY + SECOND)
+        assert not house.apt_102.holds(pin)
+
+    living(tmp_path, story)
+
+
+def test_changed_dates_leave_the_pin_although_the_same_guests_next_stay_shares_it(tmp_path):
+    async def story(house):
+        first = house.book(house.flat_102, -DAY, 2 * DAY)
+        second = _the_same_guest_books_again(house, first, DAY, 2 * DAY)
+        await house.reconciled()
+        pin = await house.pin(first)
+        await at(house, START + DAY - HOUR)  # by now the next stay has its PIN
+        assert await house.pin(second) == pin
+        house.rebook(first, -2 * DAY, 2 * DAY + 2 * HOUR)
+        await house.reconciled()
+        await house.clock.sleep(60)
+        assert await house.pin(first) == pin
+        assert [held.pin for held in house.apt_102.codes] == [pin]
+
+    living(tmp_path, story)

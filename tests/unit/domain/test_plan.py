@@ -9,9 +9,11 @@ from gateway.domain.plan import (
     Credential,
     ExpiredOnLock,
     Finished,
+    HandBack,
     Issued,
     LockState,
     Placement,
+    Standstill,
     Stuck,
     TakeOver,
     next_sends,
@@ -319,25 +321,98 @@ def test_the_same_guests_next_stay_takes_the_code_over_instead_of_a_new_one(firs
 
 
 def test_a_credential_that_was_taken_over_asks_for_nothing_any_more():
-    first = a_credential("FIRST-apt-101", taken_over=True)
+    first = a_credential("FIRST-apt-101", taken_over_by="SECOND-apt-101")
 
     assert operations(a_lock([first]), INSIDE) == []
 
 
+def test_a_stay_of_the_same_guest_within_another_leaves_the_code_to_it():
+    first = a_credential("FIRST-apt-101")
+    within = Window(valid_from=CHECK_OUT - timedelta(days=2), valid_until=CHECK_OUT)
+    second = a_credential("SECOND-apt-101", window=within, follows="FIRST-apt-101")
+    lock = a_lock([first, second], [a_code(credential_id="FIRST-apt-101")])
+
+    inside_both = CHECK_OUT - timedelta(days=1)
+    assert not any(isinstance(one, TakeOver) for one in settlements(lock, inside_both))
+    assert operations(lock, inside_both) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "handed_back"),
+    [
+        ({}, False),
+        ({"wanted": False}, True),
+        ({"ends": CHECK_OUT}, True),
+        ({"missing": True}, True),
+    ],
+)
+def test_a_code_comes_back_when_the_same_guests_next_stay_no_longer_needs_it(second, handed_back):
+    first = a_credential("FIRST-apt-101", taken_over_by="SECOND-apt-101")
+    later = Window(
+        valid_from=CHECK_OUT - timedelta(hours=2),
+        valid_until=second.get("ends", CHECK_OUT + timedelta(days=4)),
+    )
+    heir = a_credential(
+        "SECOND-apt-101", window=later, follows="FIRST-apt-101", wanted=second.get("wanted", True)
+    )
+    missing = "missing" in second
+    codes = [] if missing else [a_code(credential_id="SECOND-apt-101")]
+    lock = a_lock([first] if missing else [first, heir], codes)
+
+    back = HandBack(placement_ids=() if missing else (1,), credential_id="FIRST-apt-101")
+    assert (back in settlements(lock, CHECK_OUT - timedelta(hours=1))) == handed_back
+
+
 def test_a_code_of_unknown_slot_that_should_go_is_told_of_once():
     code = a_code(address=CodeAddress(), **UNKNOWN)
-    told = (Stuck(credential_id="AB12C-apt-101", kind=JobKind.REV),)
-    lock = a_lock([a_credential()], [code], addressing=Addressing.SLOT)
-    assert settlements(lock, OVER) == told
-    tried = a_job(JobKind.REV, "AB12C-apt-101", attempts=1)
-    lock = a_lock([a_credential(rev=tried)], [code], addressing=Addressing.SLOT)
-    assert settlements(lock, OVER) == ()
+    told = Stuck(credential_id="AB12C-apt-101", kind=JobKind.REV, why=Standstill.REMOVAL)
+    for reason, expected in (
+        (None, (told,)),
+        ("no connection in time", (told,)),  # what failed before says nothing of this
+        (Standstill.REMOVAL, ()),
+    ):
+        tried = a_job(JobKind.REV, "AB12C-apt-101", attempts=1, last_error=reason)
+        lock = a_lock([a_credential(rev=tried)], [code], addressing=Addressing.SLOT)
+        assert settlements(lock, OVER) == expected
+
+
+def test_a_create_that_the_lock_twice_did_not_answer_is_told_of():
+    again = a_code(address=CodeAddress(), creates=2, **UNKNOWN)
+    lock = a_lock([a_credential()], [again], addressing=Addressing.SLOT)
+
+    later = INSIDE + timedelta(minutes=3)
+    assert settlements(lock, INSIDE) == ()
+    assert settlements(lock, later) == (
+        Stuck(credential_id="AB12C-apt-101", kind=JobKind.GEN, why=Standstill.UNSURE),
+    )
+    assert operations(lock, later) == []
+
+
+def test_a_delete_whose_slot_may_be_anothers_by_now_is_told_of():
+    gone = a_credential("GONE-apt-101", wanted=False)
+    deleting = a_code(
+        1,
+        credential_id="GONE-apt-101",
+        evidence=Evidence.REVOKING,
+        operation=Operation.DELETE,
+        operation_at=BEFORE - timedelta(hours=1),
+    )
+    lost = a_code(2, credential_id="LOST-apt-101", address=CodeAddress(), pin_hash=b"other")
+    lock = a_lock(
+        [gone, a_credential("LOST-apt-101", pin_hash=b"other")],
+        [deleting, lost],
+        addressing=Addressing.SLOT,
+    )
+
+    assert operations(lock, INSIDE) == []
+    told = Stuck(credential_id="GONE-apt-101", kind=JobKind.REV, why=Standstill.SLOT)
+    assert told in settlements(lock, INSIDE)
 
 
 def test_a_code_of_unknown_slot_whose_window_should_change_is_told_of():
     longer = Window(valid_from=WINDOW.valid_from, valid_until=WINDOW.valid_until + timedelta(1))
     code = a_code(address=CodeAddress())
-    told = Stuck(credential_id="AB12C-apt-101", kind=JobKind.GEN)
+    told = Stuck(credential_id="AB12C-apt-101", kind=JobKind.GEN, why=Standstill.WINDOW)
     same = a_lock([a_credential()], [code], addressing=Addressing.SLOT)
     assert told not in settlements(same, INSIDE)
     lock = a_lock([a_credential(window=longer)], [code], addressing=Addressing.SLOT)
