@@ -184,16 +184,8 @@ def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
     by_id = {credential.id: credential for credential in state.credentials}
     for credential in state.credentials:
         placements = by_credential.get(credential.id, ())
-        predecessor = by_id.get(credential.follows) if credential.follows else None
-        if predecessor is not None and not placements:
-            if _carries(credential, predecessor, state, now):
-                for placement in by_credential.get(predecessor.id, ()):
-                    if (
-                        placement.operation is None
-                        and placement.asked is not Asked.REMOVE
-                        and placement.pin_hash == credential.pin_hash
-                    ):
-                        yield TakeOver(placement_id=placement.id, credential_id=credential.id)
+        if not placements:
+            yield from _taken_over(credential, by_id, by_credential, state, now)
         yield from _handed_back(credential, by_id, by_credential, state, now)
         if (
             credential.gen is not None
@@ -217,6 +209,25 @@ def _carries(
     return _is_due(successor, state, now) and (
         _is_over(predecessor, now) or successor.window.valid_until >= predecessor.window.valid_until
     )
+
+
+def _taken_over(
+    credential: Credential,
+    by_id: Mapping[str, Credential],
+    by_credential: Mapping[str, tuple[Placement, ...]],
+    state: LockState,
+    now: datetime,
+) -> Iterator[TakeOver]:
+    predecessor = by_id.get(credential.follows or "")
+    if predecessor is None or not _carries(credential, predecessor, state, now):
+        return
+    for placement in by_credential.get(predecessor.id, ()):
+        if (
+            placement.operation is None
+            and placement.asked is not Asked.REMOVE
+            and placement.pin_hash == credential.pin_hash
+        ):
+            yield TakeOver(placement_id=placement.id, credential_id=credential.id)
 
 
 def _handed_back(
