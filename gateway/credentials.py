@@ -95,6 +95,7 @@ class _Queue:
     woken_by_connection_at: float = float("-inf")
     list_at: float  # when the lock's own list is asked for next
     listed_for: frozenset[tuple[int, int]] = frozenset()  # lost codes for which it was asked
+    has_lost: bool = False  # codes of ours whose slot only a list can tell
     exchanged_for: str = ""  # the credential of the lock's last exchange
     kept: dict[int, _Answer] = field(default_factory=dict)  # by placement: not recorded yet
 
@@ -419,7 +420,9 @@ class Credentials:
         if not queue.driver.capabilities.can_list:
             return
         state = await self._database.read(queue.ledger.state)
-        lost = lost_codes(state, self._now()) - queue.listed_for
+        lost = lost_codes(state, self._now())
+        queue.has_lost = bool(lost)
+        lost -= queue.listed_for
         if lost and self._clock.monotonic() >= queue.paused_until:
             queue.listed_for |= lost
             await self._list(queue)
@@ -439,6 +442,8 @@ class Credentials:
             return
         codes = await queue.driver.list_codes()
         if codes is None:
+            if queue.has_lost:
+                queue.list_at = self._clock.monotonic() + _FIRST_LIST
             return
 
         async def body(turn: Turn) -> None:

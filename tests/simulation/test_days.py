@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain import events
+from gateway.simulator.lock import Order
 from tests.house import START, UNHURRIED, a_house, at, living
 from tests.virtual_time import run_virtual
 
@@ -352,5 +353,24 @@ def test_changed_dates_leave_the_pin_although_the_same_guests_next_stay_shares_i
         await house.clock.sleep(60)
         assert await house.pin(first) == pin
         assert [held.pin for held in house.apt_102.codes] == [pin]
+
+    living(tmp_path, story)
+
+
+def test_a_lock_that_gave_neither_reports_nor_its_list_is_asked_for_the_list_again(tmp_path):
+    async def story(house):
+        inside = house.book(house.flat_101, -DAY, 3 * DAY)
+        await house.reconciled()
+        await house.clock.sleep(31 * 60)  # its list has shown that code by now
+        house.apt_101.faults.order = Order.SILENT
+        coming = house.book(house.flat_101, -HOUR, 2 * DAY)
+        await house.reconciled()
+        await house.clock.sleep(20 * 60)
+        assert events.PIN_AT_RISK in house.notices.events()
+        first = await house.pin(inside)
+        house.apt_101.codes = [held for held in house.apt_101.codes if held.pin == first]
+        house.apt_101.faults.order = Order.ACK_FIRST
+        await house.clock.sleep(45 * 60)
+        assert house.apt_101.try_pin(await house.pin(coming))
 
     living(tmp_path, story)
