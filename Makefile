@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-install audit seeds fuzz contract crash kill power matrix lan lint format lock clean
+.PHONY: setup demo test test-install audit sim sim-planted seeds fuzz contract crash kill power matrix lan lint format lock clean
 
 setup: $(READY)
 
@@ -19,6 +19,14 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# A thousand simulated months; `make test` lives through the first fifty.
+sim: $(READY)
+	$(BIN)/python -m tests.simulation.sim
+
+# Which seed catches which planted bug: the table of docs/reliability.md.
+sim-planted: $(READY)
+	$(BIN)/python -m tests.simulation.sim --planted
 
 # Two thousand schedules of faults; `make test` runs the first two hundred.
 seeds: $(READY)

@@ -23,6 +23,7 @@ from gateway.config import Config
 from gateway.credentials import Credentials
 from gateway.derivation import Derivation
 from gateway.domain.jobs import Job
+from gateway.domain.model import Property
 from gateway.errors import RunInProgressError, StaysRefusedError, StoreError
 from gateway.jobs import crontab
 from gateway.jobs.scheduler import JobScheduler
@@ -158,9 +159,9 @@ class Gateway:
         self._one_run = asyncio.Lock()  # held by a run, and by a reload
         self._one_look = asyncio.Lock()
         self._meter = PrometheusMeter()
-        draw = chance.draw
+        self._chance = chance
         self.box = SecretBox.load(paths.pin_key)
-        mint = Mint(site=self._site, box=self.box, randbelow=chance.randbelow)
+        mint = self._mint_for(self._site)
         self._discovery = discovery
         self._outbox = notifier = Outbox(
             database=database,
@@ -173,7 +174,7 @@ class Gateway:
         self._locks = build_locks(
             config,
             clock=timekeeper,
-            jitter=draw,
+            jitter=chance.draw,
             listener=self._on_lock_event,
             heartbeat=pace.heartbeat,
             discovery=self._discovery,
@@ -197,7 +198,7 @@ class Gateway:
             notifier=notifier,
             clock=timekeeper,
             now=timekeeper.now,
-            draw=draw,
+            draw=chance.draw,
             mint=mint,
             meter=self._meter,
             sweep=pace.sweep,
@@ -376,6 +377,9 @@ class Gateway:
             ),
         ]
 
+    def _mint_for(self, site: Property) -> Mint:
+        return Mint(site=site, box=self.box, randbelow=self._chance.randbelow)
+
     @property
     def config(self) -> Config:
         """The configuration of the moment."""
@@ -457,7 +461,7 @@ class Gateway:
         touched = self._locks.changed(hubs, locks) | {
             lock.name for lock in before.locks if site.lock(lock.name) != lock
         }
-        mint = Mint(site=site, box=self.box)
+        mint = self._mint_for(site)
         async with self._credentials.held(touched):
             await self._locks.adopt(hubs, locks)
             self._credentials.adopt(site=site, drivers=self._locks.locks, mint=mint)
