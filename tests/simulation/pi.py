@@ -13,7 +13,7 @@ from gateway.clock import SystemClock
 from gateway.web.auth import issue_token
 from tests.simulation.machine import Process
 
-PACE = Pace(scheduler=3600.0, sweep=4 * 3600.0, heartbeat=1800.0)
+PACE = Pace(scheduler=3600.0, sweep=4 * 3600.0, heartbeat=1800.0, lag=4 * 3600.0)
 _NOT_KEPT = shutil.ignore_patterns("*.lock", "*-shm")  # what ends with the process
 _TORN = 300  # bytes of nonsense behind what was synced
 
