@@ -76,7 +76,7 @@ class Verdicts:
 
     async def reported(self, turn: Turn, report: CodeReported) -> bool:
         """Record a report that came late; False where no code of ours explains it."""
-        row = self._explained(await placements.live(turn.session, report.lock), report, turn)
+        row = self._explained(await placements.live(turn.session, self._settings), report, turn)
         if row is None:
             await self._foreign(turn, report)
             return False
@@ -160,7 +160,7 @@ class Verdicts:
 
     async def refused_at_keypad(self, turn: Turn) -> None:
         """A wrong code was typed: was it a guest whose PIN should open by now?"""
-        for row in await placements.live(turn.session, turn.lock):
+        for row in await placements.live(turn.session, self._settings):
             stay = await turn.credential(row["credential_id"])
             inside = from_text(stay["valid_from"]) <= turn.now < from_text(stay["valid_until"])
             if row["evidence"] != Evidence.CONFIRMED or not inside or not stay["wanted"]:
@@ -273,7 +273,7 @@ class Verdicts:
         """A slot allotted anew proves that the unknown delete of the code before was done."""
         if self._capabilities.addressing is not Addressing.SLOT or address.slot is None:
             return
-        for row in await placements.live(turn.session, turn.lock):
+        for row in await placements.live(turn.session, self._settings):
             other = row["id"] != command.placement_id
             if other and row["slot"] == address.slot and row["operation"] == Operation.DELETE:
                 await placements.removed(

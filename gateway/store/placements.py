@@ -199,10 +199,12 @@ async def get(session: Session, placement_id: int) -> Row | None:
     return await session.one("SELECT * FROM placements WHERE id = ?", (placement_id,))
 
 
-async def live(session: Session, lock: str) -> list[Row]:
-    """The rows of all codes that are or may be on a lock."""
+async def live(session: Session, settings: LockSettings) -> list[Row]:
+    """The rows of all codes that are or may be on this very hardware."""
     return await session.all(
-        f"SELECT * FROM placements WHERE lock = ? AND evidence IN {LIVE} ORDER BY id", (lock,)
+        f"SELECT * FROM placements WHERE lock = ? AND evidence IN {LIVE} AND device_id = ?"
+        " AND node_id IS ? ORDER BY id",
+        (settings.name, settings.device_id, settings.node_id),
     )
 
 

@@ -148,3 +148,31 @@ def test_a_name_that_was_never_a_locks_ends_nothing(tmp_path):
         await house.pin_status(house.guest, "active")
 
     over_starts(tmp_path, before, lambda _house: None, after)
+
+
+def test_a_late_report_is_that_of_a_code_on_the_hardware_of_now(tmp_path):
+    """Both allot the same first slot; the code of before is not in it any more."""
+
+    async def before(house):
+        await arrived(house, house.flat_101)
+
+    def renewed(house):
+        house.apt_101 = BleLock(
+            name="apt-101", device_id="d101-new", node_id="cid-new", clock=house.clock
+        )
+        house.apt_101.faults.report_delay = 20.0
+        house.hub.take(house.apt_101)
+        house.changes["apt-101"] = {"device_id": "d101-new", "node_id": "cid-new"}
+
+    async def after(house):
+        await house.clock.sleep(60)
+        assert house.apt_101.opens(house.guest_pin)
+        await house.pin_status(house.guest, "active")
+        assert house.apt_101.writes == 1
+        assert events.LOCK_FOREIGN_WRITER not in house.notices.events()
+        house.apt_101.faults.report_delay = 0.0
+        house.stays.change(house.guest, type="canceled")
+        await house.reconciled()
+        await house.until(lambda: house.apt_101.codes == [])
+
+    over_starts(tmp_path, before, renewed, after)
