@@ -192,15 +192,19 @@ async def has_lock(session: Session, lock: str) -> bool:
 
 
 async def abandon(session: Session, lock: str, now: datetime) -> list[str]:
-    """A lock has gone for good: nothing of its credentials is to come; their jobs, removed."""
+    """A lock has gone for good: nothing of its credentials is to come; their jobs, removed.
+
+    They are withdrawn, so that a lock that bears its name later is asked for them anew.
+    """
     rows = await session.all(
         "DELETE FROM jobs WHERE credential_id IN (SELECT id FROM credentials WHERE lock = ?)"
         " RETURNING id",
         (lock,),
     )
     await session.execute(
-        "UPDATE credentials SET revoked_at = ?, reason = NULL WHERE lock = ? AND revoked_at IS NULL",
-        (to_text(now), lock),
+        "UPDATE credentials SET revoked_at = ?, reason = NULL, wanted = 0,"
+        " withdrawn_because = coalesce(withdrawn_because, ?) WHERE lock = ? AND revoked_at IS NULL",
+        (to_text(now), Because.UNMAPPED, lock),
     )
     return [row["id"] for row in rows]
 

@@ -150,6 +150,35 @@ def test_a_name_that_was_never_a_locks_ends_nothing(tmp_path):
     over_starts(tmp_path, before, lambda _house: None, after)
 
 
+def test_a_lock_mounted_while_stays_is_away_serves_the_guests_of_before(tmp_path):
+    """It was taken out and retired with no run between, so nothing has withdrawn its guests."""
+
+    async def before(house):
+        await arrived(house, house.flat_101)
+        house.coming = house.book(house.flat_101, 3 * DAY, 2 * DAY)
+        await house.reconciled()
+        house.stays.faults.hang_up = True
+
+    async def after(house):
+        await house.first_run()
+        code, body = await house.api("POST", "/api/admin/locks/apt-101/retire")
+        assert (code, body["data"]) == (200, {"ended": 1})
+
+    def mounted(house):
+        replaced(house)
+        house.without.clear()
+
+    async def at_last(house):
+        house.stays.faults.hang_up = False
+        await house.reconciled()
+        await house.until(lambda: house.apt_101.opens(house.guest_pin))
+        await house.pin_status(house.guest, "active")
+        await house.clock.sleep((3 * DAY).total_seconds())
+        assert house.apt_101.opens(await house.pin(house.coming))
+
+    over_starts(tmp_path, before, gone, after, mounted, at_last)
+
+
 def test_a_late_report_is_that_of_a_code_on_the_hardware_of_now(tmp_path):
     """Both allot the same first slot; the code of before is not in it any more."""
 
