@@ -296,7 +296,7 @@ def test_what_is_bound_to_the_log_of_whoever_puts_a_job_stays_with_them():
         with bound_contextvars(request_id="a-request"):
             running.scheduler.put([gen("a", START + 90 * SECOND)])
         await asyncio.sleep(1000)
-        assert len(running.bound) > 10
+        assert len(running.bound) > 3
         assert running.bound == [{}] * len(running.bound)
 
     scheduling(story)

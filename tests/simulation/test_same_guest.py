@@ -1,0 +1,65 @@
+"""Stays of one guest that follow or overlap each other: one PIN goes on, whichever of them ends."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.house import living
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+async def both_inside(house, first, second):
+    """One guest with two stays, a start and a length each; the later one has taken the code over."""
+    stays = []
+    for span in (first, second):
+        stays.append(house.book(house.flat_101, *span, partner_code="HM1"))
+        await house.reconciled()
+        await house.pin_status(stays[0], "active")
+    await house.clock.sleep(60)
+    (code,), (other,) = house.apt_101.codes, house.street.codes
+    assert code.pin == other.pin
+    return *stays, code.pin
+
+
+async def goes_on(house, pin, length):
+    """For so long the guest is tried at both doors every two hours."""
+    for _ in range(length // (2 * HOUR)):
+        await house.clock.sleep((2 * HOUR).total_seconds())
+        assert house.street.opens(pin)
+        assert house.apt_101.opens(pin)
+
+
+@pytest.mark.parametrize("second", [(-HOUR / 2, DAY), (HOUR, DAY / 2)], ids=["twice", "inside"])
+@pytest.mark.parametrize("change", ["cancelled", "gone", "moved"])
+def test_a_later_stay_that_is_taken_back_leaves_the_guest_inside(tmp_path, second, change):
+    async def story(house):
+        first, later, pin = await both_inside(house, (-HOUR, DAY), second)
+        if change == "cancelled":
+            house.stays.cancel(later)
+        elif change == "gone":
+            house.stays.delete(later)
+        else:
+            house.rebook(later, 20 * DAY, DAY)
+        await house.reconciled()
+        await house.reconciled()
+        await house.clock.sleep(60)
+        await goes_on(house, pin, DAY / 2)
+        assert await house.pin(first) == pin
+        await house.pin_status(first, "active")
+        await house.clock.sleep((DAY / 2 + HOUR).total_seconds())
+        assert house.street.codes == house.apt_101.codes == []
+        await house.pin_status(first, "revoked")
+
+    living(tmp_path, story, policy={"revoke_after": "1h"})
+
+
+def test_a_later_stay_that_ends_first_leaves_the_guest_inside(tmp_path):
+    async def story(house):
+        first, _later, pin = await both_inside(house, (-HOUR, DAY), (HOUR, DAY / 4))
+        await goes_on(house, pin, 3 * DAY / 4)
+        await house.pin_status(first, "active")
+        await house.clock.sleep((DAY / 2).total_seconds())
+        assert house.street.codes == house.apt_101.codes == []
+
+    living(tmp_path, story, policy={"revoke_after": "1h"})
