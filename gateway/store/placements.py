@@ -383,6 +383,30 @@ async def doubt_replaced(session: Session, settings: LockSettings) -> list[str]:
     return [row["credential_id"] for row in rows]
 
 
+async def forget_refused_elsewhere(session: Session, settings: LockSettings) -> None:
+    """What other hardware refused says nothing of the codes on this one."""
+    await session.execute(
+        "DELETE FROM placements WHERE lock = ? AND evidence = 'rejected'"
+        " AND (device_id <> ? OR node_id IS NOT ?)",
+        (settings.name, settings.device_id, settings.node_id),
+    )
+
+
+async def doubt_returned(session: Session, settings: LockSettings) -> list[str]:
+    """Codes on hardware that was retired and is in use again become `unknown`; their credentials.
+
+    Somebody else may have had their slots since, so those are not believed.
+    """
+    rows = await session.all(
+        "UPDATE placements SET evidence = 'unknown', operation = 'create', slot = NULL, creates = 1,"
+        " revoked_at = NULL, known_from = NULL, reason = 'the lock was retired and is back'"
+        " WHERE lock = ? AND known_from = 'retired' AND device_id = ? AND node_id IS ?"
+        " RETURNING credential_id",
+        (settings.name, settings.device_id, settings.node_id),
+    )
+    return [row["credential_id"] for row in rows]
+
+
 async def retire(
     session: Session, lock: str, present: LockSettings | None, now: datetime
 ) -> list[str]:

@@ -179,6 +179,69 @@ def test_a_lock_mounted_while_stays_is_away_serves_the_guests_of_before(tmp_path
     over_starts(tmp_path, before, gone, after, mounted, at_last)
 
 
+def back_after_it_was_retired(folder, flat, lock, seen):
+    """A stay is cancelled while its lock is away and called retired; then the lock is back."""
+
+    async def before(house):
+        await arrived(house, getattr(house, flat))
+
+    async def meanwhile(house):
+        house.stays.change(house.guest, type="canceled")
+        await house.reconciled()
+        code, body = await house.api("POST", f"/api/admin/locks/{lock}/retire")
+        assert (code, body["data"]) == (200, {"ended": 1})
+        await house.pin_status(house.guest, "revoked")
+
+    over_starts(
+        folder,
+        before,
+        lambda house: house.without.add(lock),
+        meanwhile,
+        lambda house: house.without.clear(),
+        seen,
+    )
+
+
+def test_a_retired_lock_that_comes_back_is_cleared_of_the_codes_of_before(tmp_path):
+    async def seen(house):
+        assert house.apt_102.holds(house.guest_pin)
+        await house.until(lambda: house.apt_102.codes == [])
+        await house.pin_status(house.guest, "revoked")
+
+    back_after_it_was_retired(tmp_path, "flat_102", "apt-102", seen)
+
+
+def test_of_a_retired_lock_that_comes_back_no_slot_is_believed_and_a_person_is_told(tmp_path):
+    async def seen(house):
+        await house.clock.sleep(HOUR.total_seconds())
+        assert house.notices.events().count(events.CREDENTIAL_REVOCATION_LATE) == 1
+        assert house.apt_101.holds(house.guest_pin)
+        await house.pin_status(house.guest, "at_risk")
+
+    back_after_it_was_retired(tmp_path, "flat_101", "apt-101", seen)
+
+
+def test_a_guest_keeps_the_pin_where_a_wrong_device_id_was_retired_and_put_right(tmp_path):
+    async def before(house):
+        await arrived(house, house.flat_101)
+
+    def mistyped(house):
+        house.changes["apt-101"] = {"device_id": "d1O1", "node_id": "cid-1O1"}
+
+    async def meanwhile(house):
+        await house.clock.sleep(600)
+        code, body = await house.api("POST", "/api/admin/locks/apt-101/retire")
+        assert (code, body["data"]) == (200, {"ended": 1})
+
+    async def after(house):
+        await house.clock.sleep(600)
+        await house.pin_status(house.guest, "active")
+        assert {code.pin for code in house.apt_101.codes} == {house.guest_pin}
+        assert await house.pin(house.guest) == house.guest_pin
+
+    over_starts(tmp_path, before, mistyped, meanwhile, lambda house: house.changes.clear(), after)
+
+
 def test_a_late_report_is_that_of_a_code_on_the_hardware_of_now(tmp_path):
     """Both allot the same first slot; the code of before is not in it any more."""
 
