@@ -325,7 +325,11 @@ class Credentials:
         state = await self._database.read(queue.ledger.state)
         for send in next_sends(state, self._now()):
             answer = queue.kept.get(send.placement_id or 0)
-            done = answer is not None and isinstance(answer.outcome, Confirmed)
+            done = (
+                answer is not None
+                and answer.command.operation is Operation.DELETE
+                and isinstance(answer.outcome, Confirmed)
+            )
             paused = self._clock.monotonic() < queue.paused_until
             if send.kind is not JobKind.REV or done or paused:
                 continue

@@ -144,6 +144,28 @@ async def reports_errors(house, disk):
         await check_recovered(house, disk, leaving, coming)
 
 
+async def fails_while_a_code_is_written(house, disk):
+    """The locks' answers cannot be recorded; the codes go all the same when their time has come."""
+    async with house.running():
+        for lock in (house.street, house.apt_101):
+            lock.faults.report_delay = 1.0
+        passing = house.book(house.flat_101, -HOUR, 2 * HOUR)
+        await house.reconciled()
+        await house.until(lambda: house.street.codes and house.apt_101.codes)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+        try:
+            await house.clock.sleep(50 * 60)
+            assert len(names(house.street)) == len(names(house.apt_101)) == 1
+            await house.clock.sleep(20 * 60)
+            assert names(house.street) == []  # the slot of the other was never recorded
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        await house.clock.sleep(600)
+        assert names(house.apt_101) == []
+        await house.pin_status(passing, "revoked")
+
+
 async def readonly_at_start(house, disk):
     """It refuses to start, says why, and starts once the disk can be written."""
     async with house.running():
@@ -166,6 +188,7 @@ STORIES = {
         full_before_cold_boot,
         full_and_no_reserve_before_cold_boot,
         reports_errors,
+        fails_while_a_code_is_written,
         readonly_at_start,
     )
 }
