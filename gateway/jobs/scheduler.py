@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import Context
+from contextvars import copy_context
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -80,6 +80,7 @@ class JobScheduler:
         self._zone = zone
         self._store = TableJobStore(wake=wake, due_by=due_by, clock=clock, meter=meter)
         self._scheduler = _Scheduler(clock=clock, cap=cap)
+        self._context = copy_context()  # of whoever runs the gateway
         self.crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self, jobs: Iterable[Job]) -> None:
@@ -145,7 +146,7 @@ class JobScheduler:
     def _look(self) -> None:
         if self._scheduler.running:
             # Its timers live on: what is bound to the caller's log lines must not go with them.
-            Context().run(self._scheduler.wakeup)
+            self._context.copy().run(self._scheduler.wakeup)
 
     async def _run_reconciliation(self) -> None:
         await self._reconcile()

@@ -4,7 +4,7 @@ import re
 
 from gateway.domain import events
 from gateway.simulator.families import TemporaryLock, ZigbeeLock
-from tests.simulation.knowledge import Knowledge
+from tests.simulation.knowledge import A_SECOND, Knowledge
 from tests.simulation.oracle import GRACE, HOUR, MINUTE, Violation
 
 _AT_REST = {"revoked", "none", "unmapped", "planned"}
@@ -176,9 +176,10 @@ class Watcher:
         return told or self._lingers(stay, door, sight)
 
     def _was_told(self, stay, door, *kinds):
-        subject = f"{self._world.code(stay)}-{door.name}"
+        code = self._world.code(stay)
+        subjects = {code, f"{code}-{door.name}"}
         return any(
-            one.event in kinds and one.subject == subject for one in self._world.notices.told
+            one.event in kinds and one.subject in subjects for one in self._world.notices.told
         )
 
     def _lingers(self, stay, door, sight):
@@ -260,7 +261,7 @@ class Watcher:
         name = f"{self._world.code(stay)} at {door.name}"
         status, active = await self._shown(stay, door)
         if active:
-            raise Violation("e", f"{name}: called active, and does not open")
+            raise Violation("e", f"{name}: called active, and does not open ({sight.now:.0f})")
         if len(door.lock.codes) >= door.lock.capacity:
             if status != "at_risk":
                 raise Violation("a", f"{name}: the lock is full and nobody is told")
@@ -337,7 +338,7 @@ class Watcher:
             for one in stay["credentials"]:
                 door = world.doors[one["lock"]]
                 world.trace.append(f"shown {one['id']} {one['evidence']} {one['isActive']}")
-                if one["isActive"] and self.knowledge.slack(door) == 0 and door.well:
+                if one["isActive"] and self.knowledge.slack(door) == A_SECOND and door.well:
                     await self._check_shown(stay["id"], door, one)
             self._check_said(stay, sight)
 
