@@ -34,7 +34,7 @@ seeds: $(READY)
 
 # A hundred thousand inputs for each decoder of frames, reports, lists and broadcasts.
 fuzz: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile fuzz tests/properties/test_tuya_decoders.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 --hypothesis-profile fuzz tests/properties/test_tuya_decoders.py
 
 # Two thousand generated requests against a running daemon; `make test` sends some two hundred.
 contract: $(READY)
