@@ -102,6 +102,11 @@ def _offline(wire):
     wire.driver.on_online(online=False)
 
 
+def _nearby(wire):
+    wire.lock.nearby = True
+    wire.driver.on_online(online=True)
+
+
 def _foreign_traffic(wire):
     """The phone app enrols a finger, another lock of the hub reports a create, a plain value comes."""
     dp = str(PROFILES[wire.lock.profile].dps[next(iter(PROFILES[wire.lock.profile].dps))])
@@ -127,6 +132,8 @@ CASES = (
     Case("report, no acknowledgement", faults(order=Order.PUSH_ONLY), always("confirmed")),
     Case("acknowledgement, no report", faults(order=Order.ACK_ONLY), always("unknown")),
     Case("no answer at all", faults(order=Order.SILENT), always("unknown")),
+    Case("carried out when it wakes, in time", faults(latency=8.0), always("confirmed")),
+    Case("carried out after the deadline", faults(latency=60.0), always("unknown, then confirmed")),
     Case("report after the deadline", faults(report_delay=60.0), always("unknown, then confirmed")),
     Case("report twice", faults(duplicate_next_report=True), always("confirmed")),
     Case(
@@ -160,6 +167,11 @@ CASES = (
         "hub calls it offline",
         _offline,
         lambda _profile, _version, hub: "planned" if hub else None,
+    ),
+    Case(
+        "hub calls it nearby",
+        _nearby,
+        lambda _profile, _version, hub: "confirmed" if hub else None,
     ),
     Case(
         "wrong key",

@@ -49,6 +49,8 @@ FAULTS = {
     "ack only": ("order", Order.ACK_ONLY),
     "push first": ("order", Order.PUSH_FIRST),
     "push only": ("order", Order.PUSH_ONLY),
+    "wakes": ("latency", 2.0),
+    "wakes too late": ("latency", 25.0),
     "slow": ("report_delay", 1.5),
     "late": ("report_delay", 45.0),
     "lose": ("lose_next_report", True),
@@ -61,7 +63,7 @@ FAULTS = {
     "hang up before": ("hang_up_on_next", "not executed"),
     "hang up after": ("hang_up_on_next", "executed"),
 }
-KINDS = (*FAULTS, "offline", "app traffic")
+KINDS = (*FAULTS, "offline", "nearby", "app traffic")
 
 
 def schedule(seed):
@@ -107,6 +109,8 @@ class Door:
         """Begin a fault."""
         if kind == "offline":
             self.lock.online = False
+        elif kind == "nearby":
+            self.lock.nearby = True
         elif kind == "app traffic":
             self.peer.broadcast(self.lock.node_id, {"99": 5, "1": "A/8AAAMACwAAAQU="})
         else:
@@ -119,6 +123,7 @@ class Door:
         """End every fault."""
         self.lock.faults = Faults()
         self.lock.online = True
+        self.lock.nearby = False
 
 
 class Street(House):

@@ -1,5 +1,6 @@
 """A simulated lock: its codes, its clock, its keypad, and how it misbehaves on demand."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -68,7 +69,8 @@ class Faults:
     """What goes wrong. Those with `next` in their name go wrong once."""
 
     order: Order = Order.ACK_FIRST
-    report_delay: float = 0.0  # seconds
+    latency: float = 0.0  # seconds until it wakes, or the radio gets through, and it carries out
+    report_delay: float = 0.0  # seconds from then until it reports
     lose_next_report: bool = False
     duplicate_next_report: bool = False
     spoil_next_report: str | None = None  # "truncated", "no base64" or "other number"
@@ -81,6 +83,7 @@ class Faults:
         """Will the next report not be heard, not be understood, or come late?"""
         return (
             self.order in {Order.ACK_ONLY, Order.SILENT}
+            or self.latency > 0
             or self.report_delay > 0
             or self.lose_next_report
             or self.spoil_next_report is not None
@@ -131,6 +134,8 @@ class SimulatedLock(ABC):
         self.skew = timedelta(0)
         self.zone: tzinfo = UTC
         self.online = True
+        self.nearby = False  # heard by its hub, asleep until it is written to
+        self.turn = asyncio.Lock()  # it carries out one request after the other
         self.faults = Faults()
         self.codes: list[Held] = []
         self.remote_keys: dict[bytes, bytes] = {}  # by member

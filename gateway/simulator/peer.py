@@ -4,10 +4,12 @@ import asyncio
 import base64
 import json
 import os
+import socket
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Self
 
 from gateway.clock import Clock
@@ -123,6 +125,11 @@ class SimulatedPeer:
             finally:
                 await self.cut()
 
+    @property
+    def accepting(self) -> bool:
+        """Does it take connections?"""
+        return self._server is not None
+
     async def cut(self) -> None:
         """The device loses its power: every connection goes, none can be made."""
         self._announce(None)
@@ -146,6 +153,12 @@ class SimulatedPeer:
             product=self.product,
         )
         self._announce(told)
+
+    async def wake(self, seconds: float) -> None:
+        """Somebody touches a lock that sleeps to save its battery: it is there for a while."""
+        await self.restore()
+        await self._clock.sleep(seconds)
+        await self.cut()
 
     async def move(self, host: str) -> None:
         """The device gets another address: it is gone from the old one."""
@@ -186,6 +199,18 @@ class SimulatedPeer:
         for push in pushes:
             self.push(lock, push)
 
+    def when_awake(self, lock: SimulatedLock, act: Callable[[], None]) -> None:
+        """Let a lock act once it is awake, one request after the other."""
+        if lock.faults.latency > 0 or lock.turn.locked():
+            self._tasks.create_task(self._act_when_awake(lock, act))
+        else:
+            act()
+
+    async def _act_when_awake(self, lock: SimulatedLock, act: Callable[[], None]) -> None:
+        async with lock.turn:
+            await self._clock.sleep(lock.faults.latency)
+            act()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         client = _Client(self, reader, writer)
@@ -222,7 +247,9 @@ class _Client:
         self._nonces = (b"", b"")
 
     def hang_up(self) -> None:
-        """Close at once."""
+        """Close at once, with a reset."""
+        own: socket.socket = self._writer.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
     async def talk(self) -> None:
@@ -290,14 +317,17 @@ class _Client:
         if hang_up == "not executed":
             self.hang_up()
             return
-        if dp == lock.dps["create"] and (hang_up is not None or lock.faults.hide_reports):
+        if dp == lock.dps["create"] and (hang_up is not None or faults.hide_reports):
             lock.unheard_creates += 1
-        pushes = _reports(lock, dp, raw)
         if hang_up is not None:
             self.hang_up()
-            return
-        if faults.order in {Order.ACK_FIRST, Order.ACK_ONLY}:
+        elif faults.order in {Order.ACK_FIRST, Order.ACK_ONLY}:
             self._send(frame.command, b"", answers=frame)
+        self._peer.when_awake(lock, partial(self._carry_out, lock, dp, raw, frame))
+
+    def _carry_out(self, lock: SimulatedLock, dp: int, raw: bytes, frame: Received) -> None:
+        faults = lock.faults
+        pushes = _reports(lock, dp, raw)
         if faults.report_delay > 0:
             self._peer.later(faults.report_delay, lock, pushes)
         else:
@@ -315,9 +345,10 @@ class _Client:
     def _online(self, frame: Received) -> None:
         behind = [lock for lock in self._peer.locks if lock.node_id is not None]
         for start in range(self._peer.online_lists):
-            lists: dict[str, list[str | None]] = {"online": [], "offline": []}
+            lists: dict[str, list[str | None]] = {"online": [], "nearby": [], "offline": []}
             for lock in behind[start :: self._peer.online_lists]:
-                lists["online" if lock.online else "offline"].append(lock.node_id)
+                reached = "nearby" if lock.nearby else "online"
+                lists[reached if lock.online else "offline"].append(lock.node_id)
             body = {"reqType": "subdev_online_stat_report", "data": lists}
             self._send(framing.LAN_EXT, json.dumps(body).encode(), answers=frame)
 

@@ -218,6 +218,62 @@ async def test_a_lock_that_its_hub_calls_offline_is_unreachable_and_nothing_is_s
         assert wire.lock.received == []
 
 
+@pytest.mark.parametrize(("profile", "latency"), [("ble_temp", 10), ("zigbee_temp27", 25)])
+@in_virtual_time
+async def test_a_lock_that_takes_its_time_to_wake_is_waited_for(profile, latency):
+    async with wired(profile, hub=True, deadline=None) as wire:
+        await wire.driver.ready()
+        wire.lock.faults.latency = latency
+
+        created = await wire.driver.create(an_address(wire), CODE)
+        assert isinstance(created, Confirmed)
+        assert isinstance(await wire.driver.delete(created.address), Confirmed)
+        assert wire.lock.codes == []
+
+
+@in_virtual_time
+async def test_a_lock_that_wakes_after_the_deadline_tells_late_and_holds_one_code():
+    async with wired("ble_temp", hub=True, deadline=5) as wire:
+        await wire.driver.ready()
+        wire.lock.faults.latency = 60
+
+        assert isinstance(await wire.driver.create(an_address(wire), CODE), Unknown)
+        assert wire.lock.codes == []
+
+        late = await wire.event(CodeReported)
+        assert late.address.slot == wire.lock.codes[0].slot
+        assert len(wire.lock.received) == 1
+
+
+@in_virtual_time
+async def test_a_lock_that_its_hub_calls_nearby_is_written_to():
+    async with wired("ble_temp", hub=True, deadline=5) as wire:
+        wire.lock.nearby = True
+        await wire.driver.ready()
+
+        assert isinstance(await wire.driver.create(an_address(wire), CODE), Confirmed)
+        assert wire.driver.reachable is True
+
+
+@in_virtual_time
+async def test_a_lock_that_sleeps_gets_its_code_when_somebody_touches_it():
+    async with wired("video_method", deadline=5) as wire:
+        await wire.driver.ready()
+        await wire.peer.cut()
+        await wire.event(LockLost)
+        with pytest.raises(LockUnreachableError):
+            await wire.driver.ready()
+
+        touched = asyncio.ensure_future(wire.peer.wake(seconds=20))
+        await wire.until(lambda: wire.peer.accepting)
+        await wire.driver.ready()
+        assert isinstance(await wire.driver.create(an_address(wire), CODE), Confirmed)
+
+        await touched
+        await wire.event(LockLost)
+        assert wire.driver.reachable is False
+
+
 @in_virtual_time
 async def test_a_lock_whose_power_comes_back_is_reached_again_at_once_when_asked():
     async with wired() as wire:
