@@ -37,6 +37,7 @@ from gateway.reconciler import Reconciler, Rules
 from gateway.stays.client import StaysClient
 from gateway.store import backup, jobs
 from gateway.store.database import Database
+from gateway.store.locks import forget_reached
 from gateway.store.secretbox import SecretBox
 from gateway.timekeeping import ClockState, TimeFiles, Timekeeper
 from gateway.tuya.discovery import Discovery
@@ -337,8 +338,9 @@ class Gateway:
                 discovery=discovery or Discovery(),
                 chance=chance or Chance(),
             )
-            with suppress(StoreError):  # the first run tries again
+            with suppress(StoreError):  # the first run and the connections put it right
                 await gateway._reconciler.close_interrupted()
+                await database.transaction(forget_reached)
             await stack.enter_async_context(
                 gateway.listener.serving(config.http.host, config.http.port)
             )

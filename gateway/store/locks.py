@@ -26,6 +26,11 @@ async def set_reachable(
     )
 
 
+async def forget_reached(session: Session) -> None:
+    """Whatever was reached before the start has still to be; what was not stays so."""
+    await session.execute("UPDATE lock_status SET reachable = NULL WHERE reachable = 1")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """What a lock told of itself; None: not part of what it said."""

@@ -191,7 +191,7 @@ def found_by_broadcasts(house, folder):
         house.until(lambda: reachable(house) == LOCKS, 40)
         write_line("")
         house.say(f"move hub-1 {MOVED}", f"hub-1: is at {MOVED}")
-        house.until(lambda: "apt-101" not in reachable(house), 40)
+        house.until(lambda: any("lock.unreachable" in line and "hub-1" in line for line in log), 40)
         house.until(lambda: reachable(house) == LOCKS, 120)
         house.type("locks", "list")
         house.type("locks", "scan", "--seconds", "8")

@@ -268,3 +268,33 @@ def test_a_late_report_is_that_of_a_code_on_the_hardware_of_now(tmp_path):
         await house.until(lambda: house.apt_101.codes == [])
 
     over_starts(tmp_path, before, renewed, after)
+
+
+def test_a_lock_that_was_reached_before_the_start_is_not_said_to_be_before_it_is_again(tmp_path):
+    said = []
+
+    async def reached(house):
+        await house.until(lambda: reachable(house))
+
+    async def reachable(house):
+        _, locks = await house.api("GET", "/api/admin/locks")
+        (known,) = [lock["reachable"] for lock in locks["data"] if lock["name"] == "apt-101"]
+        said.append(known)
+        return known
+
+    def silent(house):
+        """The hub takes connections and answers no sign-in for as long as the gateway waits."""
+        house.hub.local_key = "another-key-0000"
+
+    async def not_yet(house):
+        assert await reachable(house) is None
+        await house.until(lambda: is_false(house))
+
+    async def is_false(house):
+        return await reachable(house) is False
+
+    async def still_not(house):
+        assert await reachable(house) is False
+
+    over_starts(tmp_path, reached, silent, not_yet, None, still_not)
+    assert said[-1] is False
