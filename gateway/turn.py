@@ -1,18 +1,37 @@
 """One transaction over the credentials of one lock, and what others must learn after its commit."""
 
 import random  # noqa: TID251 - only as the type of what is injected
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
+import structlog
+
+from gateway.domain import events
 from gateway.domain.jobs import Job, JobKind, gen_id, rev_id
 from gateway.domain.model import Origin
 from gateway.errors import StoreError
+from gateway.ports import JobBoard, Meter, Notice, Notifier
 from gateway.store import audit, credentials, jobs
-from gateway.store.database import Row, Session
+from gateway.store.database import Database, Row, Session
 from gateway.store.moments import from_text
 
 FIRST_PAUSE = 5.0  # seconds
 LONGEST_PAUSE = 300.0
+_FOR_PEOPLE = frozenset(
+    {
+        events.PIN_ISSUED,
+        events.PIN_CHANGED,
+        events.CREDENTIAL_OBSERVED,
+        events.CODE_REVOKED_USED,
+        events.LOCK_CODE_MISSING,
+    }
+)
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
 
 
 def pause_after(attempts: int, jitter: random.Random) -> float:
@@ -140,6 +159,73 @@ class Turn:
     async def _put(self, job: Job) -> None:
         await jobs.put(self.session, [job])
         self.put.append(job)
+
+
+class Turns:
+    """Takes the turns of one lock: each is one transaction, and its commit is followed by the telling."""
+
+    def __init__(
+        self,
+        *,
+        lock: str,
+        database: Database,
+        board: JobBoard,
+        notifier: Notifier,
+        meter: Meter,
+        now: Callable[[], datetime],
+        draw: random.Random,
+        wake: Callable[[str], None],
+    ) -> None:
+        """`wake`: lets the queue of another lock look again."""
+        self._lock = lock
+        self._database = database
+        self._board = board
+        self._notifier = notifier
+        self._meter = meter
+        self._now = now
+        self._draw = draw
+        self._wake = wake
+
+    async def take(self, body: Callable[[Turn], Awaitable[T]]) -> T:
+        """Run `body` in a transaction; once it is committed, tell whom it concerns.
+
+        Raises:
+            StoreError: the database refused, and nothing of it is written.
+        """
+        turns: list[Turn] = []
+
+        async def transact(session: Session) -> T:
+            turn = Turn(session, self._lock, self._now(), self._draw)
+            result = await body(turn)
+            turns.append(turn)
+            return result
+
+        result = await self._database.transaction(transact)
+        for turn in turns:
+            self._board.drop(turn.dropped)
+            self._board.put(turn.put)
+            for lock in turn.wake - {self._lock}:
+                self._wake(lock)
+            for margin in turn.margins:
+                self._meter.confirmed(before_check_in=margin)
+            await self._announce(turn)
+        return result
+
+    async def _announce(self, turn: Turn) -> None:
+        for told in turn.told:
+            _log.info(
+                told.event,
+                lock=self._lock,
+                credential_id=told.credential_id,
+                detail=told.detail,
+            )
+            if told.event in _FOR_PEOPLE and not told.trial:
+                await self.notify(told.event, told.credential_id, told.detail)
+
+    async def notify(self, event: str, subject: str, detail: str) -> None:
+        """Tell people."""
+        notice = Notice(event=event, at=self._now(), subject=subject, detail=detail)
+        await self._notifier.tell(notice)
 
 
 def _id(kind: JobKind, credential_id: str) -> str:
