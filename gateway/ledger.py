@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from gateway.domain import events
 from gateway.domain.jobs import JobKind
-from gateway.domain.model import Addressing, CodeAddress, LockSettings, Operation
+from gateway.domain.model import Addressing, CodeAddress, LockSettings, Operation, Window
 from gateway.domain.plan import (
     Credential,
     ExpiredOnLock,
@@ -28,6 +28,7 @@ from gateway.store.secretbox import SecretBox
 from gateway.turn import Turn
 
 _NUMBERS_REST = timedelta(days=2)  # how long a member or sequence is left alone after use
+_LONG_PAST = timedelta(days=2), timedelta(days=1)  # before now: a window that opens no door
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,11 @@ class Command:
     code: Code | None
     repeated: bool = False
     before: Row | None = None
+
+    @property
+    def asks(self) -> bool:
+        """See `Send.asks`."""
+        return self.operation is Operation.CREATE and self.kind is JobKind.REV
 
 
 class Ledger:
@@ -156,6 +162,8 @@ class Ledger:
         if send.placement_id is None:
             return await self._begin_new(turn, send, credential)
         before = await self._row(turn, send.placement_id)
+        if send.asks:
+            return await self._ask_number(turn, send, before)
         if before["pin"] is None and send.operation is not Operation.DELETE:
             await self._without_pin(turn, send)
             return None
@@ -184,6 +192,21 @@ class Ledger:
             address=placements.address_of(row),
             code=code,
             repeated=send.operation is Operation.CREATE,
+            before=before,
+        )
+
+    async def _ask_number(self, turn: Turn, send: Send, before: Row) -> Command:
+        """A create under the number of a code that is to go; it could open nothing, and nobody knows it."""
+        await placements.ask_number(turn.session, before["id"], turn.now)
+        pin = await self._mint.for_nobody(turn.session, self._settings)
+        begin, end = (turn.now - ago for ago in _LONG_PAST)
+        return Command(
+            operation=send.operation,
+            kind=send.kind,
+            placement_id=before["id"],
+            credential_id=send.credential_id,
+            address=placements.address_of(before),
+            code=Code(pin=pin, window=Window(valid_from=begin, valid_until=end)),
             before=before,
         )
 

@@ -106,6 +106,16 @@ class Mint:
         await self._mint(session, row["reservation_id"], changing, now)
         return True
 
+    async def for_nobody(self, session: Session, lock: LockSettings) -> str:
+        """Digits that no other code of ours on the lock has and that nobody is ever told.
+
+        Raises:
+            NoPinLeftError: the rules leave none.
+        """
+        live = await credentials.live_pins(session, self._box, [lock.name], except_stays=())
+        rules = PinRules(dates=(), live=live, used_recently=lambda _pin: False, keypad=lock.keypad)
+        return mint(lock.pin_lengths[0], rules, randbelow=self._randbelow)
+
     async def _mint(
         self,
         session: Session,

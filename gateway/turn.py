@@ -24,6 +24,7 @@ _FOR_PEOPLE = frozenset(
         events.PIN_ISSUED,
         events.PIN_CHANGED,
         events.CREDENTIAL_OBSERVED,
+        events.CODE_ELSEWHERE,
         events.CODE_REVOKED_USED,
         events.LOCK_CODE_MISSING,
     }
@@ -120,6 +121,12 @@ class Turn:
             )
         )
         await credentials.note_reason(self.session, credential_id, why)
+
+    async def hurry(self, kind: JobKind, credential_id: str) -> None:
+        """Let the job's next attempt be now; its failures still count for the pause after that."""
+        row = await self.session.one("SELECT * FROM jobs WHERE id = ?", (_id(kind, credential_id),))
+        if row is not None:
+            await self._put(replace(jobs.job_of(row), run_at=self.now))
 
     async def revive(self) -> None:
         """Whatever of the lock waits after failures may try at once."""

@@ -7,6 +7,7 @@ from gateway.domain.jobs import JobKind
 from gateway.domain.listing import compare
 from gateway.domain.model import (
     Addressing,
+    Asked,
     CodeAddress,
     Evidence,
     LockSettings,
@@ -48,6 +49,10 @@ class Verdicts:
     async def record(self, turn: Turn, command: Command, outcome: Outcome) -> None:
         """Record what came of an operation."""
         match outcome:
+            case Confirmed() | Rejected() if command.asks:
+                await self._number_told(turn, command, outcome)
+            case Unknown(why=why) if command.asks:
+                await turn.fail(command.kind, command.credential_id, why)
             case Confirmed(address=address):
                 await self._confirmed(turn, command, address, "report")
             case Rejected(reason=reason):
@@ -88,9 +93,11 @@ class Verdicts:
         if row is None:
             await self._foreign(turn, report)
             return False
+        asked = row["evidence"] == Evidence.REVOKING and row["asked"] == Asked.REMOVE
+        removes = report.operation is Operation.DELETE or asked
         command = Command(
             operation=report.operation,
-            kind=JobKind.REV if report.operation is Operation.DELETE else JobKind.GEN,
+            kind=JobKind.REV if removes else JobKind.GEN,
             placement_id=row["id"],
             credential_id=row["credential_id"],
             address=placements.address_of(row),
@@ -99,6 +106,8 @@ class Verdicts:
             before=row,
         )
         match report.outcome:
+            case outcome if command.asks:
+                await self._number_told(turn, command, outcome)
             case Confirmed(address=address):
                 await self._confirmed(turn, command, address, "late report")
             case Rejected(reason=reason):
@@ -139,7 +148,7 @@ class Verdicts:
         if row is None:
             return
         evidence = Evidence(row["evidence"])
-        unanswered = row["operation"] == Operation.CREATE
+        unanswered = row["operation"] == Operation.CREATE and evidence is not Evidence.REVOKING
         if evidence is Evidence.CONFIRMED or unanswered:
             await placements.observed(turn.session, row["id"])
             await turn.confirm(row["credential_id"])
@@ -270,12 +279,32 @@ class Verdicts:
         await placements.removed(
             turn.session, command.placement_id, known_from=known_from, now=turn.now
         )
+        # Why the removal failed before is over; what else stands in the way fails again.
+        await credentials.note_reason(turn.session, command.credential_id, None)
         row = await turn.credential(command.credential_id)
         if row["wanted"] and from_text(row["valid_until"]) > turn.now:
             at = max(turn.now, from_text(row["valid_from"]))
             await turn.schedule(JobKind.GEN, command.credential_id, at)
             await turn.schedule(JobKind.REV, command.credential_id, from_text(row["valid_until"]))
         await turn.revive()  # a slot is free
+
+    async def _number_told(
+        self, turn: Turn, command: Command, outcome: Confirmed | Rejected
+    ) -> None:
+        """What is under a code's number by now is known: it is taken off, and that will be heard."""
+        row = command.before
+        await placements.delete_again(turn.session, command.placement_id)
+        match outcome:
+            case Confirmed() if row is not None and row["known_from"] == "duplicate":
+                detail = (
+                    "the code had never been on the lock under its own number: if its PIN still opens"
+                    " the door, a code of somebody else has the same digits"
+                )
+                await turn.tell(events.CODE_ELSEWHERE, command.credential_id, detail)
+            case Rejected(reason=reason) if reason is not Refusal.DUPLICATE:
+                await turn.fail(command.kind, command.credential_id, reason)
+                return
+        await turn.hurry(command.kind, command.credential_id)
 
     async def _same_slot(self, turn: Turn, command: Command, address: CodeAddress) -> None:
         """A slot allotted anew proves that the unknown delete of the code before was done."""

@@ -37,15 +37,10 @@ _LOST_GEN = """
 SELECT c.id FROM credentials c WHERE c.revoked_at IS NULL AND c.wanted = 1 AND c.taken_over_by IS NULL
   AND c.confirmed_at IS NULL AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || c.id)
 """
-# A lock that names codes by sequence refuses to delete one that has gone: a delete that was carried
-# out and not heard of stays open, and is told. Whether the code has gone is seen on the lock.
-_UNHEARD_DELETE = "(p.sequence IS NOT NULL AND p.evidence = 'revoking' AND p.reason = 'failed')"
-_UNHEARD = f"SELECT p.credential_id FROM placements p WHERE {_UNHEARD_DELETE}"
-_OPEN_WORK = f"""
-SELECT p.credential_id FROM placements p WHERE NOT {_UNHEARD_DELETE} AND (p.operation IS NOT NULL
-  OR p.evidence NOT IN ('confirmed', 'observed', 'revoked', 'rejected'))
+_OPEN_WORK = """
+SELECT p.credential_id FROM placements p WHERE p.operation IS NOT NULL
+  OR p.evidence NOT IN ('confirmed', 'observed', 'revoked', 'rejected')
 UNION SELECT credential_id FROM jobs WHERE run_at <= strftime('%Y-%m-%dT%H:%M:%SZ', 'now')
-  AND credential_id NOT IN ({_UNHEARD})
 """
 
 
@@ -141,7 +136,6 @@ class Campaign:
     stays: dict = field(default_factory=dict)  # live: long id -> flat
     booked: int = 0
     moved: int = 0
-    unheard: int = 0  # deletes that no lock will ever confirm
     cancelled: int = 0
 
     @property
@@ -205,7 +199,6 @@ class Campaign:
         async with self.daemon.running() as process:
             await self.house.until(lambda: self.daemon.is_up(self.house.session), 30)
             await self.house.until(self._is_settled, 120)
-            self.unheard = len(self.daemon.rows(_UNHEARD))
             process.send_signal(signal.SIGTERM)
             if await process.wait() != 0:
                 raise AssertionError("it did not end well")
@@ -255,7 +248,6 @@ class Campaign:
             f" ({repeated} repeated under their own number after a kill: the profiles' resolution)\n"
             f"jobs lost                  {len(self.jobs_lost)}\n"
             f"doubled creates            {self.doubled()}\n"
-            f"deletes never confirmed    {self.unheard} (carried out; the Zigbee lock cannot say so)\n"
             f"codes too many or too few  {self.leftovers()} (street, apt-101, apt-102)\n"
         )
 

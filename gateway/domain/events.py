@@ -30,6 +30,7 @@ CREDENTIAL_HANDED_BACK = "credential.handed_back"
 CREDENTIAL_REVOCATION_LATE = "revocation.late"
 CODE_REFUSED = "code.refused"
 CODE_REVOKED_USED = "code.revoked_used"
+CODE_ELSEWHERE = "code.elsewhere"
 
 RESERVATION_CREATED = "reservation.created"
 RESERVATION_UPDATED = "reservation.updated"
@@ -96,6 +97,7 @@ WARNINGS = CONDITIONS | {
     PIN_CHANGED,
     MESSAGE_FAILED,
     CODE_REVOKED_USED,
+    CODE_ELSEWHERE,
     STAY_MISSING,
     LOCK_REPLACED,
     LOCK_ALARM,

@@ -109,6 +109,11 @@ class Send:
     at: datetime
     job: Job | None
 
+    @property
+    def asks(self) -> bool:
+        """Does it only ask whether the number of a code that is to go is still taken?"""
+        return self.operation is Operation.CREATE and self.kind is JobKind.REV
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOver:
@@ -440,9 +445,16 @@ def late_report_may_come(placement: Placement, state: LockState, now: datetime) 
 
 
 def _removal(placement: Placement, state: LockState) -> Operation | None:
-    """How to get rid of a code: None while nothing names it, or its slot may be another's by now."""
+    """How to get rid of a code: None while nothing names it, or its slot may be another's by now.
+
+    Where the sender numbers the codes, a lock refuses to delete one that has gone just as it refuses
+    anything else. Only a create under that number tells the two apart: see `Send.asks`.
+    """
     if is_lost(placement, state):
         return None
+    refused = placement.evidence is Evidence.REVOKING and placement.operation is None
+    if refused and state.addressing is Addressing.SEQUENCE:
+        return Operation.CREATE
     if (
         state.addressing is Addressing.SLOT
         and placement.operation is Operation.DELETE

@@ -269,6 +269,7 @@ class ZigbeeLock(SimulatedLock):
     writes_ascii = True
     opening_dp = 3
     alarm_dp = 9
+    takes_ended_windows = True
 
     def _execute(self, operation: str, raw: bytes) -> list[Push]:
         match operation:
@@ -292,6 +293,8 @@ class ZigbeeLock(SimulatedLock):
         if len(self.codes) >= self.capacity:
             return 0x03
         start, end = struct.unpack(">II", raw[6:14])
+        if end <= self.own_time.timestamp() and not self.takes_ended_windows:
+            return 0x00
         self.codes.append(Held(pin=pin, slot=sequence, start=start, end=end, sequence=sequence))
         return 0x01
 

@@ -237,6 +237,25 @@ async def start_operation(
     )
 
 
+async def ask_number(session: Session, placement_id: int, now: datetime) -> None:
+    """Record that a create is about to be sent under the number of a code that is to go.
+
+    It is to go whatever happens, since the code under that number may be another from now on.
+    """
+    await generation.advance(session)
+    await session.execute(
+        "UPDATE placements SET operation = 'create', operation_at = ?2, asked = 'remove' WHERE id = ?1",
+        (placement_id, to_text(now)),
+    )
+
+
+async def delete_again(session: Session, placement_id: int) -> None:
+    """What the lock said of a code that is to go does not end it: the next operation is a delete."""
+    await session.execute(
+        "UPDATE placements SET operation = 'delete' WHERE id = ?", (placement_id,)
+    )
+
+
 async def restore(session: Session, before: Row) -> None:
     """Take back an operation of which nothing left; `before` is the row as it was."""
     await session.execute(
@@ -297,8 +316,8 @@ async def refused(
 ) -> None:
     """The lock said no: a create is not there; after a modify or delete the code is as it was."""
     await session.execute(
-        "UPDATE placements SET operation = NULL, operation_at = NULL, known_from = 'report',"
-        " evidence = iif(?2 = 'create', 'rejected', evidence),"
+        "UPDATE placements SET operation = NULL, operation_at = NULL,"
+        " known_from = iif(?2 = 'create', 'report', known_from), evidence = iif(?2 = 'create', 'rejected', evidence),"
         " revoked_at = iif(?2 = 'create', ?3, revoked_at),"
         " modify_refusals = modify_refusals + (?2 = 'modify'), reason = ?4 WHERE id = ?1",
         (placement_id, operation, to_text(now), reason),

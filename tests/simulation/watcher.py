@@ -3,7 +3,7 @@
 import re
 
 from gateway.domain import events
-from gateway.simulator.families import TemporaryLock, ZigbeeLock
+from gateway.simulator.families import TemporaryLock
 from tests.simulation.knowledge import A_SECOND, Knowledge
 from tests.simulation.oracle import GRACE, HOUR, MINUTE, Violation
 
@@ -363,21 +363,8 @@ class Watcher:
             for door in doors
         ):
             return
-        if stay["pinStatus"] == "at_risk" and self._is_unproven(stay, doors):
-            return
         said = f"{stay['code']} has no right to a PIN and is called {stay['pinStatus']}"
         raise Violation("g", said)
-
-    def _is_unproven(self, stay, doors):
-        """It has gone, and no lock can prove it: Zigbee ones call the delete of nothing a failure."""
-        waiting = [one for one in stay["credentials"] if one["revokedAt"] is None]
-        return all(
-            isinstance(self._world.doors[one["lock"]].lock, ZigbeeLock) for one in waiting
-        ) and not any(
-            stay["id"] in self._owners_of(door, held.pin)
-            for door in doors
-            for held in door.lock.codes
-        )
 
     # --- at the end: i -------------------------------------------------------------------------
 

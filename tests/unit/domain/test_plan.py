@@ -215,6 +215,31 @@ def test_an_unknown_create_by_sequence_is_sent_again_under_the_same_number():
     assert [(send.operation, send.placement_id) for send in sends] == [(Operation.CREATE, 1)]
 
 
+def test_after_a_refused_delete_by_sequence_its_number_is_asked_for_and_then_it_is_deleted_again():
+    code = a_code(address=CodeAddress(sequence=17), evidence=Evidence.REVOKING)
+
+    def next_of(**changes):
+        lock = a_lock(
+            [a_credential(wanted=False)],
+            [replace(code, **changes)],
+            addressing=Addressing.SEQUENCE,
+        )
+        return [(send.operation, send.asks) for send in next_sends(lock, INSIDE)]
+
+    assert next_of() == [(Operation.CREATE, True)]
+    assert next_of(operation=Operation.CREATE) == [(Operation.DELETE, False)]
+    assert next_of(operation=Operation.DELETE) == [(Operation.DELETE, False)]
+    assert next_of(evidence=Evidence.CONFIRMED) == [(Operation.DELETE, False)]
+
+
+def test_a_refused_delete_by_member_is_repeated():
+    code = a_code(evidence=Evidence.REVOKING)
+
+    assert operations(a_lock([a_credential(wanted=False)], [code]), INSIDE) == [
+        (Operation.DELETE, "AB12C-apt-101")
+    ]
+
+
 def test_an_unknown_create_by_slot_is_repeated_once_after_its_late_report_time():
     code = a_code(address=CodeAddress(), **UNKNOWN)
     lock = a_lock([a_credential()], [code], addressing=Addressing.SLOT)
