@@ -118,20 +118,27 @@ class Reader:
         self, feed: Feed, units: Iterable[Unit], known: Mapping[str, Accommodation]
     ) -> None:
         """Learn the long ids of listings that the configuration names by their short code."""
-        codes = {one.code for one in known.values()} | {one.id for one in known.values()}
-        for unit in units:
-            for stays_id in unit.stays_ids:
-                if len(stays_id) == _LONG_ID_LENGTH or stays_id in codes:
-                    continue
-                try:
-                    listing = await self._source.accommodation(stays_id)
-                except StaysUnavailableError:
-                    feed.notes.append(f"listing {stays_id} could not be looked up")
-                    continue
-                if listing is None:
-                    feed.notes.append(f"Stays knows no listing {stays_id}: check [[listings]]")
-                    continue
-                feed.accommodations.append(listing)
+        for stays_id in unexplained(units, known):
+            try:
+                listing = await self._source.accommodation(stays_id)
+            except StaysUnavailableError:
+                feed.notes.append(f"listing {stays_id} could not be looked up")
+                continue
+            if listing is None:
+                feed.notes.append(f"Stays knows no listing {stays_id}: check [[listings]]")
+                continue
+            feed.accommodations.append(listing)
+
+
+def unexplained(units: Iterable[Unit], known: Mapping[str, Accommodation]) -> list[str]:
+    """The short ids of the configuration that no known listing explains."""
+    codes = {one.code for one in known.values()} | {one.id for one in known.values()}
+    return [
+        stays_id
+        for unit in units
+        for stays_id in unit.stays_ids
+        if len(stays_id) != _LONG_ID_LENGTH and stays_id not in codes
+    ]
 
 
 def unit_by_listing(

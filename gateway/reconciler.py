@@ -21,7 +21,7 @@ from gateway.errors import (
     StaysUnavailableError,
     StoreError,
 )
-from gateway.feed import Feed, Reader, Span
+from gateway.feed import Feed, Reader, Span, unexplained
 from gateway.ports import Gone, Meter, Notifier, ReservationSource
 from gateway.store import audit, reservations, runs
 from gateway.store.database import Database, Session
@@ -76,6 +76,7 @@ class Reconciler:
         self._horizon_days = rules.horizon_days
         self._only_mapped = rules.only_mapped
         self._interrupted = False
+        self._applied = False  # does the store go by these rules?
 
     @property
     def running(self) -> bool:
@@ -135,6 +136,7 @@ class Reconciler:
             gravity = Gravity.NEEDS_PERSON if refused else Gravity.TEMPORARY
             await self._failed(run_id, began, str(error), gravity)
             _log.warning(events.RECONCILE_FAILED, reason=str(error))
+            await self._apply_rules()
             return False
         except BaseException:
             with suppress(StoreError):  # then the next start closes the row; the end must not wait
@@ -148,6 +150,7 @@ class Reconciler:
             await self._failed(run_id, began, str(error), Gravity.NEEDS_PERSON)
             _log.error(events.RECONCILE_FAILED, reason=str(error))
             return False
+        self._applied = True
         await self._derivation.announce(outcome)
         _log.info(
             events.RECONCILE_SUCCEEDED,
@@ -160,6 +163,26 @@ class Reconciler:
             message=outcome.message,
         )
         return True
+
+    async def _apply_rules(self) -> None:
+        """While Stays is away, what is stored follows a configuration that no run has gone by yet.
+
+        Unless it names a listing by a short id that Stays has not explained: the stays of that one
+        would look as if they had no place any more.
+        """
+        if self._applied:
+            return
+        now = self._now()
+
+        async def body(session: Session) -> Outcome | None:
+            if unexplained(self._site.units, await reservations.accommodations(session)):
+                return None
+            return await self._derivation.anew(session, now)
+
+        outcome = await self._database.transaction(body)
+        if outcome is not None:
+            self._applied = True
+            await self._derivation.announce(outcome)
 
     async def _failed(self, run_id: str, began: float, why: str, gravity: Gravity) -> None:
         now, duration = self._now(), self._since(began)

@@ -177,6 +177,46 @@ def test_locks_and_hubs_that_are_added_open_for_the_guests_inside(tmp_path):
     run_virtual(main, start=START)
 
 
+def test_a_lock_that_a_unit_gets_while_stays_is_away_opens_for_the_guests_that_are_known(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_102, -HOUR, 2 * DAY)
+        coming = house.book(house.flat_102, 3 * DAY, 2 * DAY)
+        await house.reconciled()
+        await house.pin_status(stay, "active")
+        pin = await house.pin(stay)
+        assert not house.apt_101.opens(pin)
+        house.stays.faults.hang_up = True
+
+        await reload(house, listings=mapped(house, "Apto 102", ["street", "apt-102", "apt-101"]))
+
+        await house.until(lambda: house.apt_101.opens(pin), seconds=60)
+        await house.pin_status(stay, "active")
+        await house.clock.sleep(3 * 24 * 3600)
+        assert house.apt_101.opens(await house.pin(coming))
+
+    living(tmp_path, story)
+
+
+def test_while_stays_is_away_no_stay_loses_its_doors_to_a_listing_that_nobody_has_explained(
+    tmp_path,
+):
+    async def story(house):
+        stay = house.book(house.flat_101, -HOUR, 2 * DAY)
+        await house.reconciled()
+        await house.pin_status(stay, "active")
+        house.stays.faults.hang_up = True
+        listings = house.config_values()["listings"]
+        listings[0] |= {"stays_id": "ZZ09Z"}  # perhaps the short id of the same flat
+
+        await reload(house, listings=listings)
+
+        await house.clock.sleep(3600)
+        assert house.apt_101.opens(await house.pin(stay))
+        await house.pin_status(stay, "active")
+
+    living(tmp_path, story)
+
+
 def test_rules_schedule_and_stays_credentials_are_taken_over(tmp_path):
     async def story(house):
         coming = house.book(house.flat_101, 5 * HOUR, 2 * DAY)
