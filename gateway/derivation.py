@@ -243,11 +243,19 @@ class Derivation:
     async def let_go(
         self, session: Session, reservation_id: str, now: datetime, outcome: Outcome
     ) -> None:
-        """A stay that was held loses its doors."""
+        """A stay that was held loses its doors; one that keeps its place, those that went from it."""
+        row = (await reservations.by_ids(session, [reservation_id]))[reservation_id]
+        unit = None if row.unit is None else self.site.unit(row.unit)
+        stays = unit is not None and row.deleted_at is None and row.reservation.type.entitled
+        left = unit.locks if unit is not None and stays else ()
         withdrawals = await credentials.withdrawals(
-            session, reservation_id, because=Because.CANCELLED, now=now
+            session,
+            reservation_id,
+            because=Because.UNMAPPED if stays else Because.CANCELLED,
+            now=now,
         )
-        await self._withdraw(session, withdrawals, now, outcome)
+        gone = [one for one in withdrawals if one.lock not in left]
+        await self._withdraw(session, gone, now, outcome)
 
     async def drop_orphans(self, session: Session, outcome: Outcome) -> None:
         """Remove orphaned jobs; a failure is noted and left to the next run."""

@@ -1,7 +1,7 @@
 """Who should have a PIN on which door, and what that changes of what was planned before."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -137,14 +137,22 @@ def derive(
         credentials.setdefault(each.reservation_id, {})[each.lock] = each
     plans = {unit.name: _plan_of(unit, reservations.values(), site) for unit in site.units}
 
-    held, released = _brake(reservations, credentials, plans, now)
+    places = {one.id: _place(one, plans, site) for one in reservations.values()}
+    taken = {
+        one.id: _taken(one, credentials.get(one.id, {}), places[one.id])
+        for one in reservations.values()
+    }
+    held, released = _brake(reservations, credentials, plans, taken, now)
     wants: list[Want] = []
     withdrawals: list[Withdraw] = []
     for one in reservations.values():
         mine = credentials.get(one.id, {})
+        place = places[one.id]
         if one.id in held:
+            if place is not None:  # the doors that it is to lose stay beside those it has
+                place = replace(place, locks=(*place.locks, *taken[one.id]))
+                wants += _wants(one, mine, place, credentials, now)
             continue
-        place = _place(one, plans, site)
         if place is not None and not one.blocked:
             wants += _wants(one, mine, place, credentials, now)
             withdrawals += _moved(mine, place, plans, now)
@@ -332,10 +340,31 @@ def _moved(
         )
 
 
+def _taken(one: Known, mine: Mapping[str, Planned], place: _Place | None) -> tuple[str, ...]:
+    """The doors that the configuration takes from a stay that keeps its place, giving none instead.
+
+    With another door in its place it is a move; a door that a person takes is that person's act.
+    """
+    if place is None or one.blocked:
+        return ()
+    wanted = {lock: stored for lock, stored in mine.items() if stored.wanted}
+    if set(place.locks) - wanted.keys():
+        return ()
+    return tuple(
+        lock
+        for lock, stored in sorted(wanted.items())
+        if lock not in place.locks
+        and stored.on_lock
+        and stored.unit == place.name
+        and (one.terms is None or lock in one.terms.locks)
+    )
+
+
 def _brake(
     reservations: Mapping[str, Known],
     credentials: Mapping[str, Mapping[str, Planned]],
     plans: Mapping[str, _UnitPlan],
+    taken: Mapping[str, tuple[str, ...]],
     now: datetime,
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Whose doors a run may not take yet, and whose hold has ended."""
@@ -344,11 +373,20 @@ def _brake(
         one.id
         for one in reservations.values()
         if one.id in holders
-        and not one.entitled
         and not one.ended_by_person
-        and any(each.wanted for each in credentials.get(one.id, {}).values())
+        and (
+            taken[one.id]
+            or (
+                not one.entitled
+                and any(each.wanted for each in credentials.get(one.id, {}).values())
+            )
+        )
     }
-    free = {one for one in losing if _may_go(reservations[one], credentials[one], plans, now)}
+    free = {
+        one
+        for one in losing
+        if not taken[one] and _may_go(reservations[one], credentials[one], plans, now)
+    }
     braking = len(losing) > max(BRAKE_STAYS, BRAKE_SHARE * len(holders))
     already = {one for one in losing if reservations[one].held_reads is not None}
     held = (losing if braking else already) - free

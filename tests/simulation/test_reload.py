@@ -98,6 +98,29 @@ def test_stays_that_a_reload_would_put_out_of_their_doors_are_under_the_brake(tm
     living(tmp_path, story)
 
 
+def test_one_door_that_a_reload_takes_from_many_stays_is_under_the_brake(tmp_path):
+    async def story(house):
+        stays = [house.book(house.flat_102, -HOUR - n * MINUTE, 2 * DAY) for n in range(3)]
+        await house.reconciled()
+        for stay in stays:
+            await house.pin_status(stay, "active")
+
+        await reload(house, listings=mapped(house, "Apto 102", ["apt-102"]))
+        await house.clock.sleep(3600)
+        assert len(house.street.codes) == len(house.apt_102.codes) == 3
+        _, body = await house.api("GET", "/api/admin/reconciliation/held")
+        assert {one["id"] for one in body["data"]["held"]} == set(stays)
+
+        await house.api("POST", "/api/admin/reconciliation/held", json={"action": "confirm"})
+        await house.until(lambda: not house.street.codes)
+        await house.clock.sleep(3600)
+        assert len(house.apt_102.codes) == 3
+        for stay in stays:
+            await house.pin_status(stay, "active")
+
+    living(tmp_path, story)
+
+
 def test_what_is_under_way_on_a_lock_whose_connection_changes_has_its_answer_first(tmp_path):
     async def story(house):
         house.street.faults.report_delay = 1.5

@@ -189,3 +189,62 @@ def test_a_held_stay_goes_at_once_when_another_guests_window_starts():
     assert derive([*known, newcomer], planned, SITE, NOW).released == frozenset()
     started = derive([*known, newcomer], planned, SITE, WINDOW.valid_from + timedelta(seconds=1))
     assert started.released == {"id-0", "id-1", "id-2"}
+
+
+def guests_of_102(count: int):
+    """Stays inside with codes on both doors of the unit."""
+    known = [a_known(n, unit=UNIT_102, holds_placement=True) for n in range(count)]
+    doors = ("street-door", "apt-102")
+    planned = [
+        a_planned(n, lock, unit="Apto 102", on_lock=True) for n in range(count) for lock in doors
+    ]
+    return known, planned
+
+
+def with_doors(*locks: str):
+    return replace(SITE, units=(UNIT_101, replace(UNIT_102, locks=locks)))
+
+
+def test_the_brake_holds_a_door_that_the_configuration_takes_from_many_stays():
+    site = with_doors("apt-102")
+    changes = derive(*guests_of_102(3), site, NOW)
+
+    assert changes.held == {"id-0", "id-1", "id-2"}
+    assert changes.withdrawals == ()
+    few = derive(*guests_of_102(2), site, NOW)
+    assert few.held == frozenset()
+    assert {one.lock for one in few.withdrawals} == {"street-door"}
+
+
+def test_a_held_stay_that_keeps_its_place_still_follows_its_dates():
+    known, planned = guests_of_102(3)
+    longer = {"check_out_date": utc("2026-02-10 00:00").date()}
+    known[0] = a_known(0, unit=UNIT_102, holds_placement=True, reservation=longer)
+    changes = derive(known, planned, with_doors("apt-102"), NOW)
+
+    assert len(changes.held) == 3
+    assert {one.lock for one in changes.wants if one.reservation_id == "id-0"} == {
+        "street-door",
+        "apt-102",
+    }
+
+
+def test_another_door_in_place_of_one_is_a_move_and_not_held():
+    changes = derive(*guests_of_102(3), with_doors("apt-101", "apt-102"), NOW)
+
+    assert changes.held == frozenset()
+    assert {one.because for one in changes.withdrawals} == {Because.MOVED}
+
+
+def test_a_relocation_by_stays_does_not_count():
+    _, planned = guests_of_102(3)
+    moved = [a_known(n, holds_placement=True) for n in range(3)]
+
+    assert derive(moved, planned, SITE, NOW).held == frozenset()
+
+
+def test_what_was_held_goes_on_when_the_door_is_back():
+    known, planned = guests_of_102(3)
+    held = [replace(one, held_reads=0) for one in known]
+
+    assert derive(held, planned, SITE, NOW).released == {"id-0", "id-1", "id-2"}
