@@ -35,7 +35,7 @@ class Doorstep(House):
 
     def __init__(self, folder, clock, *, family, **settings):
         self.pace, self.is_local, self.clock, self.folder = PACE, is_local, clock, folder
-        self.world, self.discovery, self.time_files = clock, None, None
+        self.world, self.discovery, self.time_files, self.chance = clock, None, None, None
         self.family = family
         self.stays = SimulatedStays(random.Random(5), clock=clock)
         self.settings, self.notices = settings, Notices()

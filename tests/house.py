@@ -49,7 +49,7 @@ class House:
     `model_101`, `overrides_101`: how the ble lock differs from its family, and what the
     configuration says of it. `discovery`: how devices are heard. `world`: the clock of Stays and the
     locks, where it is another than the gateway's own. `time_files`: what the gateway's machine says
-    of its clock."""
+    of its clock. `chance`: where PINs and jitter come from."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class House:
         discovery=None,
         world=None,
         time_files=None,
+        chance=None,
         **settings,
     ):
         self.overrides_101 = {"deadline": 2.0} | (overrides_101 or {})
@@ -72,6 +73,7 @@ class House:
         idle = 3 * self.pace.heartbeat
         self.clock = clock
         self.time_files = time_files
+        self.chance = chance
         self.world = clock = world or clock
         self.stays = SimulatedStays(random.Random(5), clock=clock)
         self.street = MkLock(name="street", device_id="street-device", clock=clock, capacity=200)
@@ -224,6 +226,7 @@ class House:
             is_local=self.is_local,
             discovery=self.discovery,
             time_files=self.time_files,
+            chance=self.chance,
         ) as gateway:
             self.gateway = gateway
             yield self

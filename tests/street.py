@@ -133,7 +133,7 @@ class Street(House):
         self.pace, self.is_local, self.clock, self.folder = UNHURRIED, is_local, clock, folder
         self.stays = SimulatedStays(random.Random(5))
         self.settings, self.notices = {}, Notices()
-        self.world, self.time_files, self.discovery = clock, None, None
+        self.world, self.time_files, self.discovery, self.chance = clock, None, None, None
         self.gateway, self.token, self.pins = None, "", set()
         self.hubs: list[SimulatedPeer] = []
         self.doors_: list[Door] = []

@@ -24,7 +24,7 @@ class Tower(House):
     def __init__(self, folder, clock):
         self.pace, self.is_local, self.clock, self.folder = UNHURRIED, is_local, clock, folder
         self.settings, self.notices = {}, Notices()
-        self.world, self.time_files, self.discovery = clock, None, None
+        self.world, self.time_files, self.discovery, self.chance = clock, None, None, None
         self.gateway, self.token, self.pins = None, "", set()
         self.stays = SimulatedStays(random.Random(5))
         self.locks = [
