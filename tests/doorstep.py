@@ -93,7 +93,8 @@ class Doorstep(House):
             "listings": [{"stays_id": self.flat, "name": "Flat", "locks": ["door"]}],
         }
         for section, changes in self.settings.items():
-            values[section] = values.get(section, {}) | changes
+            whole = isinstance(changes, list)
+            values[section] = changes if whole else values.get(section, {}) | changes
         return values
 
     def secrets(self):

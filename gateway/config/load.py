@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway.config.checks import Problem, across, in_words
 from gateway.config.model import Config
+from gateway.domain import events
 from gateway.errors import ConfigError
 from gateway.tuya.profiles import PROFILES, Grade
 
@@ -59,6 +60,15 @@ def warnings(config: Config, path: Path | None) -> tuple[str, ...]:
         for lock in config.locks
         if PROFILES[lock.profile].grade is Grade.INFERRED
     ]
+    heard = {event for one in config.notify for event in one.events}
+    if config.messages.guest_url is not None and not heard & {
+        events.MESSAGE_FAILED,
+        events.PIN_MESSAGE,
+    }:
+        found.append(
+            "messages: nobody is told when a guest's message does not go: add a [[notify]] with"
+            " message.failed"
+        )
     mode = 0 if path is None else path.stat().st_mode
     if mode & 0o007:
         found.append(f"{path} holds keys and everybody may read it: chmod 640 {path}")

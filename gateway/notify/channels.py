@@ -40,6 +40,11 @@ class Setup:
         """Those who are told guests' PINs for them."""
         return [one for one in self.channels if events.PIN_MESSAGE in one.events]
 
+    def told_of(self, event: str) -> list[Channel]:
+        """Who is told of an event. That a message did not go is told in any case, where PINs go to a host."""
+        asked = [one for one in self.channels if event in one.events]
+        return asked or (self.hosts if event == events.MESSAGE_FAILED else [])
+
     @property
     def everything(self) -> list[Channel]:
         """All channels."""

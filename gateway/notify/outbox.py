@@ -83,7 +83,7 @@ class Outbox:
     async def tell(self, notice: Notice) -> None:
         """See `Notifier.tell`. It is committed when this returns."""
         await self._journal.tell(notice)
-        channels = [one.id for one in self._setup.channels if notice.event in one.events]
+        channels = [one.id for one in self._setup.told_of(notice.event)]
         if not channels:
             return
         now = self._clock.now()
@@ -133,11 +133,10 @@ class Outbox:
         """What the store refused to keep is sent at once and once: that it refuses is the news."""
         while self._unkept:
             notice = self._unkept.popleft()
-            for channel in self._setup.channels:
-                if notice.event in channel.events:
-                    url = channel.url.get_secret_value()
-                    outcome = await sender.send(url, self._setup.texts.notice(notice))
-                    self._tell_health(channel, outcome)
+            for channel in self._setup.told_of(notice.event):
+                url = channel.url.get_secret_value()
+                outcome = await sender.send(url, self._setup.texts.notice(notice))
+                self._tell_health(channel, outcome)
 
     async def _recover(self) -> None:
         """At start, and with other channels: what was leaving, and what can no longer go."""
@@ -326,6 +325,8 @@ class Outbox:
 
         await self._keep(body)
         self._tell_health(channel, outcome)
+        if outcome is Sent.YES:
+            _log.info(events.MESSAGE_SENT, channel=channel.name, key=message.key)
         if is_pin and outcome is Sent.UNKNOWN:
             await self._failed(message, f"{outcome}: it may have arrived")
         elif is_pin and outcome is not Sent.YES and message.attempts == _TELL_AFTER:

@@ -198,6 +198,30 @@ def test_other_dates_and_another_pin_are_corrected_and_neighbours_tell_nothing(t
     played(tmp_path, story, guest=True)
 
 
+def test_a_reissued_pin_is_corrected_once_it_is_on_every_door_and_the_admin_is_told(tmp_path):
+    async def story(house, receiver):
+        async with house.running():
+            await house.first_run()
+            stay = house.book(house.flat_101, 3 * HOUR, 48 * HOUR)
+            await house.reconciled()
+            await at(house, START + 2 * HOUR)
+            before = await house.pin(stay)
+            await house.door.cut()
+            await house.api("POST", f"/api/admin/reservations/{stay}/reissue-pin")
+            await house.clock.sleep(1800)
+            assert len(receiver.bodies(GUEST)) == 1
+            await house.door.restore()
+            await house.clock.sleep(1800)
+            first, second = receiver.bodies(GUEST)
+            after = await house.pin(stay)
+            assert before in first
+            assert before not in second
+            assert f"A partir de agora vale:\nSenha: {after}" in second
+            assert receiver.titles(HOST) == [f"Outra senha para {house.stays.code(stay)}"]
+
+    played(tmp_path, story, notify=[["pin.changed"]], guest=True)
+
+
 def test_a_stay_in_progress_at_the_first_run_is_told_nothing_and_a_late_booking_is(tmp_path):
     async def story(house, receiver):
         inside = house.book(house.flat_101, -24 * HOUR, 48 * HOUR)
@@ -250,6 +274,24 @@ def test_a_guest_without_a_phone_is_told_to_the_admin(tmp_path):
             assert story_of(await house.stay(stay), events.MESSAGE_FAILED) == ["no phone"]
 
     played(tmp_path, story, notify=[["message.failed"]], guest=True)
+
+
+def test_who_gets_pins_for_guests_is_told_of_a_message_that_did_not_go_where_nobody_asked_for_it(
+    tmp_path,
+):
+    async def story(house, receiver):
+        async with house.running():
+            await house.first_run()
+            stay = house.book(house.flat_102, 3 * HOUR, 48 * HOUR, client="unknown")
+            await house.reconciled()
+            await at(house, START + 2 * HOUR)
+            code = house.stays.code(stay)
+            assert sorted(receiver.titles(HOST)) == [
+                f"A mensagem ao hóspede de {code} não foi enviada",
+                f"Senha de {code}, Apto 102",
+            ]
+
+    played(tmp_path, story, notify=[["pin.message"]], guest=True)
 
 
 def test_an_address_that_apprise_does_not_understand_is_named_without_it(tmp_path):

@@ -248,6 +248,27 @@ def test_a_lock_that_nobody_can_open_is_a_warning(write):
     )
 
 
+@pytest.mark.parametrize(
+    ("notify", "warned"),
+    [
+        ("", True),
+        ('events = ["pin.issued"]', True),
+        ('events = ["pin.message"]', False),
+        (" ", False),
+    ],
+)
+def test_messages_whose_failure_nobody_is_told_of_are_a_warning(write, notify, warned):
+    told = f'[[notify]]\nurl = "json://x"\n{notify}\n' if notify else ""
+    path = write(f'{MINIMAL}\n{told}[messages]\nguest_url = "json://x/{{phone}}"\n')
+    path.chmod(0o600)
+
+    found = warnings(load(path, environ={}), path)
+
+    assert (
+        any("nobody is told when a guest's message does not go" in one for one in found) == warned
+    )
+
+
 def test_no_secret_shows_in_a_repr(write):
     config = load(write(MINIMAL), environ={})
 
