@@ -118,7 +118,7 @@ class Alerts:
         units = unit_by_listing(self._site.units, await reservations.accommodations(session))
         facts = await alerts.facts(
             session,
-            locks=[lock.name for lock in self._site.locks],
+            locks={lock.name: lock.hub for lock in self._site.locks},
             mapped=frozenset(units),
             contended=self._senses.contended(),
             clock_doubt=self._senses.clock_doubt(),

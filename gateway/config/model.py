@@ -396,6 +396,7 @@ class Config(BaseSettings):
                     name=lock.name,
                     device_id=lock.device_id,
                     node_id=lock.node_id,
+                    hub=lock.hub,
                     pin_lengths=lock.pin_lengths(self.policy.pin_length),
                     keypad=lock.overrides.keypad,
                     shared=lock.shared,

@@ -13,14 +13,16 @@ _LAST_CALL = timedelta(hours=2)  # before arrival, `pin.at_risk` is told once mo
 _LOW_PERCENT, _GOOD_PERCENT = 15, 20
 _EMPTY = frozenset({"low", "poweroff"})
 _WORST_SKEW, _GOOD_SKEW = 120, 60  # seconds
+_NAMED = 8  # locks of a hub that are named in one message
 _FOREIGN_REST = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockSignals:
-    """What a configured lock was last known to be."""
+    """What a configured lock was last known to be. `hub`: the one it hangs behind."""
 
     name: str
+    hub: str | None = None
     reachable: bool | None = None
     why: str | None = None
     battery_percent: int | None = None
@@ -81,14 +83,46 @@ class Facts:
 def conditions(facts: Facts, standing: Collection[Key], now: datetime) -> list[Condition]:
     """What holds now. `standing`: what held before, for what ends later than it began."""
     found: list[Condition] = []
+    silent = _silent_hubs(facts.locks)
     for lock in facts.locks:
-        found += _of_lock(lock, standing, now)
+        # one that was told of before its hub went stays a trouble of its own
+        by_hub = lock.hub in silent and (events.LOCK_OFFLINE, lock.name) not in standing
+        found += [
+            one
+            for one in _of_lock(lock, standing, now)
+            if one.event != events.LOCK_OFFLINE or not by_hub
+        ]
+    found += [_offline_hub(hub, locks) for hub, locks in silent.items()]
     for guest in facts.guests:
         found += _of_guest(guest, facts.clock_doubt, now)
         found += [one for door in guest.doors for one in _of_door(door, now)]
     found += _of_site(facts)
     found += _unmapped(facts, standing)
     return found
+
+
+def _silent_hubs(locks: Iterable[LockSignals]) -> dict[str, list[LockSignals]]:
+    """The hubs behind which no lock can be reached, where that is more than one."""
+    behind: dict[str, list[LockSignals]] = {}
+    for lock in locks:
+        if lock.hub is not None and lock.reachable is not None:
+            behind.setdefault(lock.hub, []).append(lock)
+    return {
+        hub: mine
+        for hub, mine in behind.items()
+        if len(mine) > 1 and not any(lock.reachable for lock in mine)
+    }
+
+
+def _offline_hub(hub: str, locks: list[LockSignals]) -> Condition:
+    why = locks[0].why or "it cannot be reached"
+    named = ", ".join(lock.name for lock in locks[:_NAMED])
+    more = f" and {len(locks) - _NAMED} more" if len(locks) > _NAMED else ""
+    detail = (
+        f"{why}: none of its {len(locks)} locks can be reached ({named}{more}): check its power and"
+        " its network; `gateway check` says more"
+    )
+    return Condition(event=events.LOCK_OFFLINE, subject=hub, detail=detail)
 
 
 def _of_lock(lock: LockSignals, standing: Collection[Key], now: datetime) -> Iterator[Condition]:

@@ -98,6 +98,7 @@ class LockSettings:
     name: str
     device_id: str
     node_id: str | None = None
+    hub: str | None = None
     pin_lengths: tuple[int, ...] = (6,)  # lengths the lock takes, the preferred one first
     keypad: str = "0123456789"  # the digits it has
     shared: bool = False

@@ -1,7 +1,7 @@
 """The conditions that people were told of, and the facts that conditions are derived from."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 from gateway.domain import events
@@ -60,13 +60,13 @@ async def forget(session: Session, keys: Iterable[Key]) -> None:
 async def facts(
     session: Session,
     *,
-    locks: Iterable[str],
+    locks: Mapping[str, str | None],
     mapped: frozenset[str],
     contended: tuple[str, ...],
     clock_doubt: str | None,
     now: datetime,
 ) -> Facts:
-    """What conditions are derived from; `locks`: the configured ones, `mapped`: listings with a unit."""
+    """What conditions are derived from; `locks`: the configured ones with their hubs, `mapped`: listings with a unit."""
     known = {row["lock"]: row for row in await session.all("SELECT * FROM lock_status")}
     stays = await session.all(
         "SELECT * FROM reservations r WHERE r.origin <> 'canary' AND (r.check_out_at > ?"
@@ -82,7 +82,7 @@ async def facts(
     for row in rows:
         doors.setdefault(row["reservation_id"], []).append(_door(row, refused))
     return Facts(
-        locks=tuple(_signals(name, known.get(name)) for name in locks),
+        locks=tuple(_signals(name, hub, known.get(name)) for name, hub in locks.items()),
         guests=tuple(_guest(row, tuple(doors.get(row["id"], ()))) for row in stays),
         failing=await runs.failing(session),
         overlaps=_overlaps([row for row in stays if from_text(row["check_out_at"]) > now]),
@@ -130,11 +130,12 @@ def _guest(row: Row, doors: tuple[Door, ...]) -> Guest:
     )
 
 
-def _signals(name: str, row: Row | None) -> LockSignals:
+def _signals(name: str, hub: str | None, row: Row | None) -> LockSignals:
     if row is None:
-        return LockSignals(name=name)
+        return LockSignals(name=name, hub=hub)
     return LockSignals(
         name=name,
+        hub=hub,
         reachable=None if row["reachable"] is None else bool(row["reachable"]),
         why=row["reason"],
         battery_percent=row["battery_percent"],

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import aiohttp
 
+from gateway.domain import events
 from gateway.simulator.families import BleLock
 from gateway.simulator.peer import SimulatedPeer
 from gateway.simulator.stays import SimulatedStays
@@ -119,5 +120,31 @@ def test_all_locks_of_a_crowded_hub_get_their_pin_over_one_connection(tmp_path):
             assert await tower.unreachable() == set()
             assert tower.hub.accepted == 1
             assert {sum(lock.creates.values()) for lock in tower.locks} == {1}
+
+    run_virtual(main)
+
+
+def test_a_crowded_hub_that_is_gone_is_told_of_once_and_once_when_it_is_back(tmp_path):
+    async def main(clock):
+        tower = Tower(tmp_path, clock)
+
+        def told():
+            return [
+                (one.subject, one.over)
+                for one in tower.notices.told
+                if one.event == events.LOCK_OFFLINE
+            ]
+
+        async with tower.standing(), tower.running():
+            await tower.first_run()
+            await clock.sleep(300)
+            await tower.hub.cut()
+            await clock.sleep(2 * 3600)
+            assert len(await tower.unreachable()) == COUNT
+            assert told() == [("hub", False)]
+            await tower.hub.restore()
+            await clock.sleep(2 * 3600)
+            assert await tower.unreachable() == set()
+            assert told() == [("hub", False), ("hub", True)]
 
     run_virtual(main)

@@ -118,6 +118,40 @@ def test_a_battery_is_low_by_its_percentage_its_word_or_its_alarm(signals, was_l
     assert (events.BATTERY_LOW in held(facts, standing)) is low
 
 
+def locks_of(hub, *reachable):
+    return tuple(
+        LockSignals(name=f"apt-{n}", hub=hub, reachable=one, why=None if one else "no connection")
+        for n, one in enumerate(reachable)
+    )
+
+
+@pytest.mark.parametrize(
+    ("locks", "standing", "subjects"),
+    [
+        (locks_of("hub", *[False] * 64), (), ["hub"]),
+        (locks_of("hub", *[False] * 63, None), (), ["hub"]),
+        (locks_of("hub", *[False] * 2, True), (), ["apt-0", "apt-1"]),
+        (locks_of("hub", False), (), ["apt-0"]),
+        (locks_of(None, False, False), (), ["apt-0", "apt-1"]),
+        (locks_of("hub", False, False), {(events.LOCK_OFFLINE, "apt-1")}, ["apt-1", "hub"]),
+        (locks_of("hub", None, None), (), []),
+    ],
+)
+def test_a_hub_that_takes_its_locks_away_is_one_trouble(locks, standing, subjects):
+    found = conditions(Facts(locks=locks), standing, NOW)
+    assert [one.subject for one in found if one.event == events.LOCK_OFFLINE] == subjects
+
+
+def test_the_locks_of_a_silent_hub_are_named_as_far_as_one_reads():
+    few, many = (
+        conditions(Facts(locks=locks_of("hub", *[False] * count)), (), NOW)[0].detail
+        for count in (2, 64)
+    )
+    assert "none of its 2 locks can be reached (apt-0, apt-1):" in few
+    assert "apt-7 and 56 more):" in many
+    assert few.startswith("no connection: ")
+
+
 def a_door(**changes):
     values = {
         "window": Window(valid_from=NOW + 22 * HOUR, valid_until=NOW + 72 * HOUR),
