@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from gateway.acts import note
 from gateway.derivation import Derivation, Outcome
 from gateway.domain import events
+from gateway.domain.messages import phone_digits
 from gateway.domain.model import Origin, Window
 from gateway.errors import NoSuchStayError
 from gateway.store import access, credentials
@@ -183,6 +184,8 @@ class ManualAccess:
             raise ValueError("weekly hours are for staff: a guest may come at any hour")
         else:
             terms = replace(asked.terms, locks=locks, unit=self._unit_of(locks, asked.terms.unit))
+        if asked.phone is not None and phone_digits(asked.phone) is None:
+            raise ValueError('phone is a number with its country, such as "+55 11 99999-0000"')
         return replace(asked, name=name, terms=terms)
 
     def _check_weekly(self, locks: Iterable[str]) -> None:

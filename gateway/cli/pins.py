@@ -54,6 +54,9 @@ def issue(
     name: Annotated[
         str | None, typer.Option("--name", help="For somebody that Stays does not know.")
     ] = None,
+    phone: Annotated[
+        str | None, typer.Option("--phone", help="Where messages to this guest go.")
+    ] = None,
     lock: Annotated[
         list[str] | None, typer.Option("--lock", help="A door; more than one may be given.")
     ] = None,
@@ -94,6 +97,8 @@ def issue(
     }
     if start is not None:
         body["from"] = _moment(start, "--from")
+    if phone is not None:
+        body["phone"] = phone
     if unit is not None:
         body["unit"] = unit
     if day or hours:

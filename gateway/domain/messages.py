@@ -34,7 +34,10 @@ class DoorPin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StayToTell:
-    """A stay with a right to its doors, and the keys of what was told of it before, in order."""
+    """A stay with a right to its doors, and the keys of what was told of it before, in order.
+
+    `phoneless`: a person gave this access and no phone with it, so nobody waits for a message.
+    """
 
     reservation_id: str
     code: str
@@ -44,6 +47,7 @@ class StayToTell:
     guest_read: bool
     doors: tuple[DoorPin, ...]
     told: tuple[str, ...] = ()
+    phoneless: bool = False
 
     @property
     def confirmed(self) -> bool:

@@ -169,10 +169,10 @@ class Outbox:
             stays = await messages.stays_to_tell(session, now)
             return [one for one in stays if is_due(one, setup.sending, since, now)]
 
-        channels = [one.id for one in setup.for_pins]
         for stay in await self._database.read(due):
+            channels = [one.id for one in setup.for_pins if one.id != GUEST or not stay.phoneless]
             missing = await self._database.read(
-                lambda session, key=stay.key: messages.missing(session, key, channels)  # type: ignore[misc] # mypy cannot type a lambda's default
+                lambda session, key=stay.key, to=channels: messages.missing(session, key, to)  # type: ignore[misc] # mypy cannot type a lambda's default
             )
             if not missing:
                 continue
@@ -301,7 +301,7 @@ class Outbox:
 
         await self._database.transaction(body)
         if state == "failed":
-            await self._failed(message, "Stays gives no phone of the guest")
+            await self._failed(message, "no phone of the guest is known")
 
     async def _record(self, channel: Channel, message: Message, outcome: Sent) -> None:
         now = self._clock.now()

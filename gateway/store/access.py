@@ -24,6 +24,7 @@ class Asked:
 
     kind: Origin
     name: str | None = field(repr=False)
+    phone: str | None = field(default=None, repr=False)
     terms: Terms
     span: Window
 
@@ -42,9 +43,9 @@ async def insert(session: Session, new: StoredAccess, *, zone: ZoneInfo, now: da
     asked, moment = new.asked, to_text(now)
     await session.execute(
         "INSERT INTO reservations (id, code, type, listing_id, channel, unit, check_in_date,"
-        " check_out_date, check_in_at, check_out_at, guest_name, guest_read_at, first_seen_at,"
-        " changed_at, origin) VALUES (?1, ?2, 'booked', '', 'manual', ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-        " ?9, ?9, ?10)",
+        " check_out_date, check_in_at, check_out_at, guest_name, guest_phone, guest_read_at,"
+        " first_seen_at, changed_at, origin) VALUES (?1, ?2, 'booked', '', 'manual', ?3, ?4, ?5, ?6,"
+        " ?7, ?8, ?9, ?10, ?10, ?10, ?11)",
         (
             new.id,
             new.code,
@@ -53,6 +54,7 @@ async def insert(session: Session, new: StoredAccess, *, zone: ZoneInfo, now: da
             to_text(asked.span.valid_from),
             to_text(asked.span.valid_until),
             asked.name,
+            asked.phone,
             moment,
             asked.kind,
         ),
@@ -69,7 +71,8 @@ async def change(
     """Keep what is asked for by now."""
     await session.execute(
         "UPDATE reservations SET unit = ?2, check_in_date = ?3, check_out_date = ?4,"
-        " check_in_at = ?5, check_out_at = ?6, guest_name = ?7, changed_at = ?8 WHERE id = ?1",
+        " check_in_at = ?5, check_out_at = ?6, guest_name = ?7, guest_phone = ?8, changed_at = ?9"
+        " WHERE id = ?1",
         (
             access_id,
             asked.terms.unit,
@@ -77,6 +80,7 @@ async def change(
             to_text(asked.span.valid_from),
             to_text(asked.span.valid_until),
             asked.name,
+            asked.phone,
             to_text(now),
         ),
     )
@@ -122,6 +126,7 @@ def _stored(row: Row) -> StoredAccess:
         asked=Asked(
             kind=Origin(row["origin"]),
             name=row["guest_name"],
+            phone=row["guest_phone"],
             terms=terms_of(row) or Terms(unit=None, locks=()),
             span=Window(
                 valid_from=from_text(row["check_in_at"]), valid_until=from_text(row["check_out_at"])

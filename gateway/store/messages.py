@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gateway.domain.messages import DoorPin, StayToTell
+from gateway.domain.model import Origin
 from gateway.store import meta
 from gateway.store.credentials import pin_of
 from gateway.store.moments import from_text, to_text
@@ -188,7 +189,7 @@ _STAYS = (
     "  AND p.pin_hash IS c.pin_hash FROM placements p WHERE p.credential_id = c.id"
     "  ORDER BY p.id DESC LIMIT 1) AS confirmed"
     " FROM reservations r JOIN credentials c ON c.reservation_id = r.id"
-    " WHERE r.origin = 'stays' AND r.unit IS NOT NULL AND r.type IN ('booked', 'contract')"
+    " WHERE r.origin IN ('stays', 'guest') AND r.unit IS NOT NULL AND r.type IN ('booked', 'contract')"
     " AND r.deleted_at IS NULL AND r.blocked_at IS NULL AND r.held_since IS NULL"
     " AND c.wanted = 1 AND c.revoked_at IS NULL"
 )
@@ -240,6 +241,7 @@ async def _stays(session: Session, rows: list[Row]) -> list[StayToTell]:
                     for door in doors
                 ),
                 told=tuple(one["key"] for one in told),
+                phoneless=row["origin"] != Origin.STAYS and row["guest_phone"] is None,
             )
         )
     return found

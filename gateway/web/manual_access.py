@@ -24,8 +24,9 @@ from gateway.web.queries import page_of, parse_moment
 from gateway.web.stays import credential_documents
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_FIELDS = frozenset({"kind", "name", "unit", "locks", "from", "until", "weekly", "reason"})
+_FIELDS = frozenset({"kind", "name", "phone", "unit", "locks", "from", "until", "weekly", "reason"})
 _MOST_LOCKS = 50
+_LONGEST_PHONE = 40
 _HOUR = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -71,6 +72,7 @@ class ManualAccessApi:
             asked = Asked(
                 kind=_kind(body),
                 name=_text(body, "name"),
+                phone=_phone(body, None),
                 terms=_terms(body, Terms(unit=None, locks=())),
                 span=self._span(body, start=now, end=None),
             )
@@ -89,6 +91,7 @@ class ManualAccessApi:
                 asked,
                 kind=_kind(body) if "kind" in body else asked.kind,
                 name=_text(body, "name") if "name" in body else asked.name,
+                phone=_phone(body, asked.phone),
                 terms=_terms(body, asked.terms),
                 span=self._span(body, start=asked.span.valid_from, end=asked.span.valid_until),
             )
@@ -144,6 +147,13 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     return text
 
 
+def _phone(body: Mapping[str, Any], before: str | None) -> str | None:
+    phone = body.get("phone", before)
+    if phone is not None and (not isinstance(phone, str) or len(phone) > _LONGEST_PHONE):
+        raise ValueError(f"phone is null or a text of {_LONGEST_PHONE} characters at most")
+    return phone
+
+
 def _kind(body: Mapping[str, Any]) -> Origin:
     kind = body.get("kind", Origin.GUEST)
     if kind not in {Origin.GUEST.value, Origin.STAFF.value}:
@@ -197,6 +207,7 @@ def _document(row: StoredAccess, view: StayView) -> dict[str, Any]:
         "code": row.code,
         "kind": asked.kind,
         "name": asked.name,
+        "phone": asked.phone,
         "unit": asked.terms.unit,
         "locks": list(asked.terms.locks),
         "from": to_text(asked.span.valid_from),

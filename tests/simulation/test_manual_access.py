@@ -408,13 +408,14 @@ def test_access_is_listed_without_its_pin_and_every_change_is_in_its_story(tmp_p
     living(tmp_path, story)
 
 
-def test_the_name_is_erased_after_the_retention(tmp_path):
+def test_name_and_phone_are_erased_after_the_retention(tmp_path):
     async def story(house):
-        access = await give(house, -HOUR, DAY, kind="staff")
+        access = await give(house, -HOUR, DAY, kind="staff", phone="+55 11 99999-0000")
         await at(house, START + DAY + 20 * HOUR)
-        assert (await house.stay(access["id"]))["guest"]["name"] == "Somebody"
+        somebody = {"name": "Somebody", "phone": "+55 11 99999-0000"}
+        assert (await house.stay(access["id"]))["guest"] == somebody
         await at(house, START + 2 * DAY + 8 * HOUR)
-        assert (await house.stay(access["id"]))["guest"]["name"] is None
+        assert (await house.stay(access["id"]))["guest"] == {"name": None, "phone": None}
 
     living(tmp_path, story, store={"retention_days": 1})
 
@@ -426,6 +427,8 @@ def test_the_name_is_erased_after_the_retention(tmp_path):
         ({"name": " "}, "name"),
         ({"name": "x" * 101}, "name"),
         ({"name": 7}, "name"),
+        ({"phone": "call me"}, "phone is a number"),
+        ({"phone": 5511999990000}, "phone is null or a text"),
         ({"locks": []}, "locks"),
         ({"locks": "street"}, "locks"),
         ({"locks": ["cellar"]}, "locks"),

@@ -276,6 +276,43 @@ def test_a_guest_without_a_phone_is_told_to_the_admin(tmp_path):
     played(tmp_path, story, notify=[["message.failed"]], guest=True)
 
 
+def test_a_guest_whom_stays_does_not_know_is_told_by_phone_and_without_one_the_host_is(tmp_path):
+    async def give(house, **more):
+        body = {
+            "kind": "guest",
+            "name": "Somebody",
+            "locks": ["apt-101"],
+            "until": "2026-02-04T15:00:00Z",
+        }
+        code, answer = await house.api("POST", "/api/admin/access", json=body | more)
+        assert code == 201, answer
+        await house.clock.sleep(1800)
+        return answer["data"]
+
+    async def story(house, receiver):
+        async with house.running():
+            await house.first_run()
+            await house.clock.sleep(60)
+            known = await give(house, phone="+55 11 99999-0000")
+            ((path, _, text),) = [one for one in receiver.got if GUEST in one[0]]
+            assert path.endswith("/5511999990000")
+            assert (await house.pin(known["id"])) in text
+            unknown = await give(house, locks=["apt-102"])
+            await give(house, kind="staff", phone="+55 11 99999-0001")
+            assert len(receiver.bodies(GUEST)) == 1
+            told = [f"Senha de {known['code']}, Apto 101", f"Senha de {unknown['code']}, Apto 102"]
+            assert receiver.titles(HOST) == told
+            await house.api(
+                "PATCH",
+                f"/api/admin/access/{known['id']}",
+                json={"until": "2026-02-05T15:00:00Z"},
+            )
+            await house.clock.sleep(1800)
+            assert "mudou" in receiver.bodies(GUEST)[1]
+
+    played(tmp_path, story, notify=[["pin.message", "message.failed"]], guest=True)
+
+
 def test_who_gets_pins_for_guests_is_told_of_a_message_that_did_not_go_where_nobody_asked_for_it(
     tmp_path,
 ):
