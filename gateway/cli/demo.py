@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.app import Paths
@@ -21,7 +21,9 @@ from gateway.cli.daemon import NoDaemonError, base_url, make_token, request
 from gateway.cli.settings import console, fail
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config, load
-from gateway.simulator.property import SimulatedProperty
+
+if TYPE_CHECKING:
+    from gateway.simulator.property import SimulatedProperty
 
 _ZONE = ZoneInfo("America/Sao_Paulo")
 _PORT = 8080
@@ -57,6 +59,8 @@ async def _until_stopped(folder: Path) -> None:
 
 
 async def _demo(folder: Path) -> None:
+    from gateway.simulator.property import SimulatedProperty  # noqa: PLC0415 - not for the daemon
+
     clock = SystemClock()
     property_ = SimulatedProperty(clock=clock, draw=random.Random())  # noqa: S311 - invented ids
     async with property_.serving():
@@ -136,7 +140,7 @@ class _Story:
     """Four guests in one and a half minutes."""
 
     def __init__(
-        self, property_: SimulatedProperty, config: Config, paths: Paths, clock: Clock
+        self, property_: "SimulatedProperty", config: Config, paths: Paths, clock: Clock
     ) -> None:
         self._property = property_
         self._stays = property_.stays

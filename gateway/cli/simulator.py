@@ -12,16 +12,17 @@ import tomllib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from gateway.cli.settings import JsonOption, errors, fail, write_line
 from gateway.clock import SystemClock
-from gateway.simulator.devices_file import devices_json
-from gateway.simulator.property import Lan, SimulatedProperty
 from gateway.web.tls import context_of, ensure_certificate
+
+if TYPE_CHECKING:
+    from gateway.simulator.property import SimulatedProperty
 
 _STDIN = 0
 _READ_BYTES = 4096
@@ -84,6 +85,10 @@ def _is_ipv4(text: str) -> bool:
 async def _serve(
     folder: Path, lan: str | None, devices: Path | None, *, as_json: bool, http_port: int
 ) -> None:
+    # not for the daemon, which has all commands in memory
+    from gateway.simulator.devices_file import devices_json  # noqa: PLC0415
+    from gateway.simulator.property import Lan, SimulatedProperty  # noqa: PLC0415
+
     clock = SystemClock()
     network, head = None, ""
     if lan is not None:
@@ -118,7 +123,7 @@ def _write(path: Path, text: str) -> None:
         errors.print(f"{path} cannot be written: {error.strerror}", markup=False)
 
 
-async def _prompt(property_: SimulatedProperty) -> None:
+async def _prompt(property_: "SimulatedProperty") -> None:
     lines: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
@@ -144,7 +149,7 @@ def _read_lines(put: Callable[[str], None]) -> None:
         return
 
 
-async def _carry_out(property_: SimulatedProperty, words: list[str]) -> str:
+async def _carry_out(property_: "SimulatedProperty", words: list[str]) -> str:
     match words:
         case ["type", name, pin]:
             lock = property_.lock(name)
