@@ -2,9 +2,12 @@
 
 import asyncio
 import random  # noqa: TID251 - only as the type of what is injected
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
+
+from structlog.contextvars import bound_contextvars
 
 from gateway.clock import Clock
 from gateway.domain import events
@@ -237,7 +240,8 @@ class Credentials:
             if queue is None:
                 continue
             try:
-                await self._hear(queue, event)
+                with bound_contextvars(turn_id=str(uuid.uuid4())):
+                    await self._hear(queue, event)
             except StoreError as error:
                 queue.log_refusal(error)
 

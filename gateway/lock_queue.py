@@ -2,12 +2,14 @@
 
 import asyncio
 import random  # noqa: TID251 - only as the type of what is injected
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from gateway.clock import Clock
 from gateway.domain import events
@@ -156,9 +158,10 @@ class LockQueue:
         while True:
             self._awake.clear()
             try:
-                async with self.busy:
-                    await self._record_kept()
-                await self._drain()
+                with bound_contextvars(turn_id=str(uuid.uuid4())):
+                    async with self.busy:
+                        await self._record_kept()
+                    await self._drain()
             except StoreError as error:
                 await self._refused(error)
                 continue

@@ -1,6 +1,7 @@
 """Copies of the database: one from the running daemon, and one put back where none runs."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -14,6 +15,8 @@ from gateway.cli.settings import (
     EXIT_BUSY,
     EXIT_NO_DAEMON,
     ConfigOption,
+    JsonOption,
+    errors,
     fail,
     read_config,
     write_line,
@@ -30,6 +33,8 @@ _BACKUP = "/api/admin/backup"
 def backup(
     file: Annotated[Path, typer.Argument(help="Where the copy goes; it must not exist yet.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    json_: JsonOption = False,
 ) -> None:
     """Write a consistent copy of the database while the daemon runs."""
     settings, paths = read_config(config)
@@ -41,7 +46,10 @@ def backup(
         fail(f"{file} cannot be written: {error.strerror}")
     whole = False
     try:
-        with os.fdopen(descriptor, "wb") as target:
+        with (
+            os.fdopen(descriptor, "wb") as target,
+            errors.status(f"copying the database to {file}", spinner="dots"),
+        ):
             _fetch(settings, paths, target)
             target.flush()
             os.fsync(target.fileno())
@@ -51,6 +59,10 @@ def backup(
     finally:
         if not whole:
             file.unlink()
+    if json_:
+        shown = {"file": str(file), "bytes": file.stat().st_size, "pinKey": str(paths.pin_key)}
+        write_line(json.dumps(shown))
+        return
     write_line(
         f"{file}: {file.stat().st_size} bytes. The PINs in it open only with {paths.pin_key}"
     )
@@ -69,6 +81,8 @@ def _fetch(settings: Config, paths: Paths, target: BinaryIO) -> None:
 def restore(
     file: Annotated[Path, typer.Argument(help="A backup.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    json_: JsonOption = False,
 ) -> None:
     """Put a backup where the database is; the daemon must be stopped. Nothing is deleted."""
     _, paths = read_config(config)
@@ -84,6 +98,10 @@ def restore(
         fail(str(error))
     except OSError as error:
         fail(f"{paths.database} cannot be given to its owner: {error.strerror}")
+    if json_:
+        put = {"file": str(file), "keptAs": None if aside is None else str(aside)}
+        write_line(json.dumps(put))
+        return
     kept = "" if aside is None else f" What was there is kept as {aside}."
     write_line(
         f"{file} is in place.{kept} Start the gateway: it asks the locks for everything anew"

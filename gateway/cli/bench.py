@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from gateway.app import Pace, Paths
 from gateway.assembly import build_locks
 from gateway.canaries import Canaries, Canary
-from gateway.cli.daemon import request
+from gateway.cli.daemon import person, request
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.config.model import Lock
@@ -28,7 +28,6 @@ from gateway.tuya.site import TuyaSite
 from gateway.web.meter import PrometheusMeter
 
 _SWEEP = 2.0
-_ACTOR = "cli"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +131,7 @@ class Alone:
     async def write(self, *, opens_in: timedelta, lasts: timedelta) -> Trial:
         """See `Bench.write`."""
         return _seen(
-            await self._canaries.write(self._lock, opens_in=opens_in, lasts=lasts, actor=_ACTOR)
+            await self._canaries.write(self._lock, opens_in=opens_in, lasts=lasts, actor=person())
         )
 
     async def look(self, trial: str) -> Trial:
@@ -144,7 +143,7 @@ class Alone:
 
     async def remove(self, trial: str) -> None:
         """See `Bench.remove`."""
-        await self._canaries.remove(trial, actor=_ACTOR)
+        await self._canaries.remove(trial, actor=person())
 
 
 def _seen(canary: Canary) -> Trial:

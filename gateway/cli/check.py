@@ -21,6 +21,7 @@ from gateway.cli.settings import (
     ConfigOption,
     JsonOption,
     console,
+    errors,
     read_config,
     write_line,
 )
@@ -55,7 +56,8 @@ def check(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) -
     settings, paths = read_config(config)
     # what goes wrong is told as a finding: standard output is for those alone
     configure_logging(level="critical", format="console", secrets=settings.secrets())
-    findings = asyncio.run(_check(settings, paths, config))
+    with errors.status("trying everything for real", spinner="dots"):
+        findings = asyncio.run(_check(settings, paths, config))
     if json_:
         write_line(json.dumps([asdict(finding) for finding in findings]))
     else:

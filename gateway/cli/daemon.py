@@ -1,7 +1,9 @@
 """Asks the running daemon over HTTP, with a token made from its signing secret."""
 
 import asyncio
+import getpass
 import json
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, BinaryIO
@@ -44,6 +46,14 @@ def base_url(config: Config) -> str:
     return f"http://{_EVERYWHERE.get(config.http.host, config.http.host)}:{config.http.port}"
 
 
+def person() -> str:
+    """Who types this command, for the audit trail: through `sudo` the one who did."""
+    try:
+        return f"cli:{os.environ.get('SUDO_USER') or getpass.getuser()}"
+    except (KeyError, OSError):  # an account without a name
+        return f"cli:{os.getuid()}"
+
+
 def make_token(config: Config, paths: Paths, *, subject: str, ttl: timedelta) -> str:
     """An admin's token."""
     try:
@@ -79,7 +89,7 @@ async def download(config: Config, paths: Paths, path: str, target: BinaryIO) ->
         NoDaemonError: nothing answers, or it stopped halfway.
         OSError: `target` cannot be written.
     """
-    token = make_token(config, paths, subject="cli", ttl=timedelta(minutes=5))
+    token = make_token(config, paths, subject=person(), ttl=timedelta(minutes=5))
     headers = {"Authorization": f"Bearer {token}"}
     try:
         async with (
@@ -108,7 +118,7 @@ async def request(
     Raises:
         NoDaemonError: nothing answers.
     """
-    token = make_token(config, paths, subject="cli", ttl=timedelta(minutes=5))
+    token = make_token(config, paths, subject=person(), ttl=timedelta(minutes=5))
     headers = {"Authorization": f"Bearer {token}"}
     timeout = aiohttp.ClientTimeout(total=patience)
     try:

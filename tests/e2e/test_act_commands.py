@@ -1,6 +1,9 @@
 """`gateway plan`, `reservations` and `pin issue|reissue|revoke`, beside a running daemon."""
 
+import getpass
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,7 +28,9 @@ async def test_a_person_reissues_and_revokes_from_the_command_line(tmp_path):
     async with beside_a_daemon(tmp_path) as (house, _, stay, _):
         code = house.stays.code(stay)
         (old,) = held(house.street)
-        await run("pin", "reissue", code, "--reason", "told to others", folder=tmp_path)
+        typed = ("pin", "reissue", code, "--reason", "told to others")
+        status, _, err = await gateway(*typed, folder=tmp_path, SUDO_USER="ana")
+        assert status == 0, err
 
         def changed():
             both = held(house.street) | held(house.apt_101)
@@ -34,6 +39,14 @@ async def test_a_person_reissues_and_revokes_from_the_command_line(tmp_path):
         (new,) = await house.until(changed, seconds=60)
         assert new != old
         out = await run("pin", "revoke", code, "--json", folder=tmp_path)
+        with closing(sqlite3.connect(tmp_path / "gateway.db")) as database:
+            acts = (
+                "SELECT event, actor FROM audit_log WHERE event IN ('pin.reissued', 'pin.revoked')"
+            )
+            assert dict(database.execute(acts)) == {
+                "pin.reissued": "cli:ana",
+                "pin.revoked": f"cli:{getpass.getuser()}",
+            }
         assert json.loads(out)["code"] == code
         await house.until(lambda: not held(house.street) | held(house.apt_101), seconds=60)
 

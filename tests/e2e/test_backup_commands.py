@@ -1,5 +1,6 @@
 """`gateway backup` and `gateway restore` as they are typed."""
 
+import json
 import signal
 import sqlite3
 from contextlib import closing
@@ -19,6 +20,13 @@ async def test_a_copy_is_taken_while_the_daemon_runs_and_put_back_once_it_is_sto
         status, out, _ = await gateway("backup", str(copy), *at)
         assert status == 0
         assert "pin.key" in out
+        status, out, _ = await gateway("backup", str(copy.with_name("other.db")), *at, "--json")
+        assert status == 0
+        assert json.loads(out) == {
+            "file": str(tmp_path / "other.db"),
+            "bytes": copy.stat().st_size,
+            "pinKey": str(tmp_path / "pin.key"),
+        }
         assert copy.stat().st_mode & 0o777 == 0o600
         with closing(sqlite3.connect(copy)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -36,6 +44,9 @@ async def test_a_copy_is_taken_while_the_daemon_runs_and_put_back_once_it_is_sto
         (aside,) = tmp_path.glob("gateway.db.*.aside")
         assert aside.read_bytes() == before
         assert aside.name in out.replace("\n", "")
+        (tmp_path / "gateway.db").unlink()
+        status, out, _ = await gateway("restore", str(copy), *at, "--json")
+        assert (status, json.loads(out)) == (0, {"file": str(copy), "keptAs": None})
 
         pins = [code.pin for code in house.street.codes]
         async with house.running():

@@ -9,6 +9,7 @@ import socket
 import sys
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -224,6 +225,28 @@ async def test_help_names_every_command():
     assert commands <= named
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("gateway re", {"reconcile", "reservations", "restore"}),
+        ("gateway pin re", {"reissue", "revoke"}),
+    ],
+)
+async def test_a_shell_completes_commands(typed, offered):
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("gateway"),
+        stdout=asyncio.subprocess.PIPE,
+        env={
+            "PATH": os.environ["PATH"],
+            "_GATEWAY_COMPLETE": "complete_bash",
+            "COMP_WORDS": typed,
+            "COMP_CWORD": str(len(typed.split()) - 1),
+        },
+    )
+    out, _ = await process.communicate()
+    assert set(out.decode().split()) == offered
+
+
 async def test_a_person_vouches_for_the_clock_by_name_of_the_command_line(tmp_path):
     async with beside_a_daemon(tmp_path) as (_, config, _, _):
         code, out, _ = await gateway("clock", "trust", "-c", str(config), "--json")
@@ -250,7 +273,7 @@ async def test_match_suggests_as_toml_what_is_not_mapped_yet(tmp_path):
 async def test_the_daemon_starts_without_what_only_some_need():
     code = (
         "import sys, gateway.cli.main, gateway.app;"
-        "sys.exit(str({'apprise', 'rapidfuzz'} & set(sys.modules)))"
+        "sys.exit(str({'apprise', 'rapidfuzz', 'gateway.simulator'} & set(sys.modules)))"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE

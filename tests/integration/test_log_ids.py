@@ -100,6 +100,29 @@ def test_what_a_request_logs_carries_its_id_and_nothing_later_does(tmp_path):
     living(tmp_path, story)
 
 
+def test_what_one_turn_of_a_lock_logs_carries_an_id_of_its_own(tmp_path):
+    async def story(house):
+        with journal(house) as lines:
+            stay = house.book(house.flat_102, -HOUR, DAY)
+            await house.reconciled()
+            await house.pin_status(stay, "active")
+            house.stays.cancel(stay)
+            await house.reconciled()
+            await house.pin_status(stay, "revoked")
+            door = f"{house.stays.code(stay)}-apt-102"
+            turns = {}
+            for one in lines():
+                if one.get("credential_id") == door:
+                    assert not {"run_id", "request_id"} & set(one)
+                    turns.setdefault(one["turn_id"], []).append(one["event"])
+            assert list(turns.values()) == [
+                ["credential.confirmed", "pin.issued"],
+                ["credential.revoked"],
+            ]
+
+    living(tmp_path, story)
+
+
 def test_what_a_reconciliation_logs_carries_the_id_of_its_row(tmp_path):
     async def story(house):
         stay = house.book(house.flat_101, 3 * DAY, DAY)
