@@ -26,6 +26,11 @@ class Sight:
     ever: Views
     has_read: bool
     deleted: frozenset
+    vanishing: frozenset  # listings with a stay whose loss was perhaps read once
+
+    def about(self, listing):
+        """The view that holds for what guests of a listing may count upon."""
+        return self.doubly if listing in self.vanishing else self.known
 
     def of(self, stay):
         """The view that holds for a stay."""
@@ -90,8 +95,20 @@ class Knowledge:
                 Views(truth, truth.since(-1.0)),
                 since is not None,
                 frozenset(one for one, each in facts.items() if each.deleted),
+                self._vanishing(-1.0 if doubly is None else doubly),
             )
         return Sight(self._world.seconds(), *self._views)
+
+    def _vanishing(self, since):
+        """Listings that lost a stay in one of the versions since."""
+        versions = self._world.truth.since(since)
+        last = self._world.account.versions[-1].facts
+        return frozenset(
+            facts.listing
+            for version in versions
+            for stay, facts in version.facts.items()
+            if facts.entitled and last[stay].deleted
+        )
 
     def last_was_faulty(self):
         """Did a fault touch the last reading of the list?"""

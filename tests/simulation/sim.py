@@ -63,16 +63,18 @@ def _one(chosen):
 def _many(chosen):
     first, last = map(int, chosen.seeds.split("-"))
     began = time.monotonic()
-    found, spent = Counter(), 0.0
+    found, spent, slowest = Counter(), 0.0, (0.0, 0)
     for outcome in _outcomes(range(first, last + 1), chosen):
         found[outcome.which or "passed"] += 1
         spent += outcome.seconds
+        slowest = max(slowest, (outcome.seconds, outcome.seed))
         if outcome.which:
             _say(f"seed {outcome.seed}: {outcome.text}")
     _say(
         f"{last - first + 1} seeds of {chosen.days} days: "
         + ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
         + f"; {time.monotonic() - began:.0f} s, {spent:.0f} s of processor time"
+        + f", {slowest[0]:.0f} s of it for seed {slowest[1]}"
     )
     return 0 if set(found) == {"passed"} else 1
 

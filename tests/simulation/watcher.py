@@ -7,6 +7,8 @@ from gateway.simulator.families import TemporaryLock
 from tests.simulation.knowledge import A_SECOND, Knowledge
 from tests.simulation.oracle import GRACE, HOUR, MINUTE, Violation
 
+# Told the slot, or said whether it did what it was asked; every PIN it was given.
+_STANDSTILL = ("the lock never", "the lock refused every PIN")
 _AT_REST = {"revoked", "none", "unmapped", "planned"}
 
 
@@ -20,6 +22,7 @@ class Watcher:
         self._owners = {}  # (door, pin) -> set of stays
         self._found = []
         self._held = set()
+        self._standing = set()  # (stay, door) of which only a person can make an end, as told
         self._kept = set()
         self._ended = {}  # (stay, door) -> facts of the stay when its window had ended
         self._doubled = {}  # (stay, door) -> since when two PINs
@@ -114,6 +117,7 @@ class Watcher:
                 self._check_lock(door, sight)
             except Violation:  # the same guest's next stay may have taken the PIN over
                 await self._explain(anew=True)
+                await self._read_standstills()
                 self._check_lock(door, sight)
         for stay in sight.known.stays_about(sight.now):
             for door in world.doors.values():
@@ -127,7 +131,8 @@ class Watcher:
             if (held.slot, held.pin) in door.foreign:
                 continue
             stays = self._owners_of(door, held.pin)
-            for stay in stays:
+            present = {one for one in stays if self._told.get(one, {}).get(door.name) == held.pin}
+            for stay in present or stays:  # a PIN may have gone on to the same guest's other stay
                 pins_of.setdefault(stay, set()).add(held.pin)
             if door.lock.opens(held.pin):
                 opening[held.pin] = stays
@@ -176,11 +181,21 @@ class Watcher:
         return told or self._lingers(stay, door, sight)
 
     def _was_told(self, stay, door, *kinds):
-        code = self._world.code(stay)
-        subjects = {code, f"{code}-{door.name}"}
-        return any(
-            one.event in kinds and one.subject in subjects for one in self._world.notices.told
+        subject = f"{self._world.code(stay)}-{door.name}"
+        return (stay, door.name) in self._standing or any(
+            one.event in kinds and one.subject == subject for one in self._world.notices.told
         )
+
+    async def _read_standstills(self):
+        """Which codes does the API call at risk, and beyond what the gateway can do?"""
+        status, body = await self._world.pi.api("/api/admin/reservations")
+        if status == 200:
+            self._standing = {
+                (stay["id"], one["lock"])
+                for stay in body["data"]
+                for one in stay["credentials"]
+                if stay["pinStatus"] == "at_risk" and (one["reason"] or "").startswith(_STANDSTILL)
+            }
 
     def _lingers(self, stay, door, sight):
         """It moved to other doors, and those do not open yet, or cannot be relied upon."""
@@ -256,12 +271,13 @@ class Watcher:
         if sight.now >= ends and (stay, door.name) not in self._inside:
             return  # over when the gateway first saw it there
         await self._ask_pins(stay)
+        await self._read_standstills()
         if self._opens(stay, door) or self._was_told(stay, door, events.PIN_AT_RISK):
             return
         name = f"{self._world.code(stay)} at {door.name}"
         status, active = await self._shown(stay, door)
         if active:
-            raise Violation("e", f"{name}: called active, and does not open ({sight.now:.0f})")
+            raise Violation("e", f"{name}: called active, and does not open")
         if len(door.lock.codes) >= door.lock.capacity:
             if status != "at_risk":
                 raise Violation("a", f"{name}: the lock is full and nobody is told")
@@ -274,7 +290,8 @@ class Watcher:
         slack = self.knowledge.slack(door)
         if facts is None or not sight.has_read:
             return False
-        windows = sight.known.of(stay, door.name)[1]
+        views = sight.about(facts.listing)
+        windows = views.of(stay, door.name)[1]
         if any(one and one[1] - slack <= sight.now for one in windows):
             self._ended[stay, door.name] = facts
         if self._ended.get((stay, door.name)) == facts:
@@ -282,7 +299,7 @@ class Watcher:
         only_full = set(door.faults) == {"full"} and self._world.pi.up
         if not only_full and not self.knowledge.at_peace(door):
             return False
-        return sight.known.must_open(stay, door.name, sight.now, slack)
+        return views.must_open(stay, door.name, sight.now, slack)
 
     async def _shown(self, stay, door):
         """What the API says: the stay's pinStatus, and whether its PIN is active on the door."""
@@ -315,6 +332,7 @@ class Watcher:
         """The guest of a stay types the PIN at its doors, whether or not they should."""
         world = self._world
         await self._ask_pins(stay)
+        await self._read_standstills()
         sight = self.knowledge.sight()
         for name, pin in sorted(self._told.get(stay, {}).items()):
             door = world.doors[name]
@@ -333,6 +351,7 @@ class Watcher:
         status, body = await world.pi.api("/api/admin/reservations")
         if status != 200:
             return
+        await self._read_standstills()
         sight = self.knowledge.sight()
         for stay in body["data"]:
             for one in stay["credentials"]:

@@ -278,9 +278,16 @@ class World:
         return getattr(self, "_on_" + event.kind.replace(" ", "_").replace("-", "_"))(**event.args)
 
     def _of(self, number):
-        """The long id of a stay that Stays knows, else None."""
+        """The long id of a stay that Stays knows and that is not long over, else None."""
         stay = self.stays.get(number)
-        return stay if stay in self.account.reservations else None
+        return stay if self._is_current(stay) else None
+
+    def _is_current(self, stay):
+        """Who changes a stay days after its end is not read any more: the window of stays has gone on."""
+        if stay not in self.account.reservations:
+            return False
+        facts = self.account.versions[-1].facts[stay]
+        return self.truth.nights(facts)[1] + DAY / 2 > self.seconds()
 
     def _on_book(self, *, stay, unit, day, nights, check_in, check_out, client):
         zone_day = self.story.start.astimezone(ZoneInfo(self.story.zone)).date()
@@ -359,7 +366,9 @@ class World:
 
     def _on_mass_cancellation(self, *, share):
         ids = sorted(
-            one for one, row in self.account.reservations.items() if row["type"] == "booked"
+            one
+            for one, row in self.account.reservations.items()
+            if row["type"] == "booked" and self._is_current(one)
         )
         for one in self.draw.sample(ids, round(share * len(ids))):
             self.account.change(one, type="canceled")
