@@ -125,8 +125,7 @@ class Upkeep:
                     _log.error("store.refused", during="housekeeping", reason=str(error))
 
     def _is_night_due(self) -> bool:
-        newest = next(iter(backup.kept(self._backups)), None)
-        made = None if newest is None else backup.made_at(newest)
+        made = backup.newest_at(self._backups)
         return backup.is_due(made, self._clock.now().astimezone(self._zone))
 
     async def _night(self) -> None:

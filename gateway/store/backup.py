@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,8 +40,18 @@ def made_at(backup: Path) -> datetime | None:
 
 def kept(folder: Path) -> list[Path]:
     """The backups of a folder, the newest first."""
-    found = [(moment, one) for one in folder.glob("gateway-*.db") if (moment := made_at(one))]
-    return [one for _, one in sorted(found, reverse=True)]
+    return list(_newest_first(folder))
+
+
+def newest_at(folder: Path) -> datetime | None:
+    """When the newest backup of a folder was made, None without one."""
+    return next(map(made_at, _newest_first(folder)), None)
+
+
+def _newest_first(folder: Path) -> Iterator[Path]:
+    """Their names sort as their times do."""
+    names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
+    return filter(made_at, (folder / name for name in sorted(names, reverse=True)))
 
 
 def partial_in(folder: Path, purpose: str) -> Path:

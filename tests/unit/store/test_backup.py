@@ -33,6 +33,20 @@ def test_of_many_nights_seven_days_and_four_weeks_are_kept():
     assert len(kept) <= 7 + 3
 
 
+def test_only_what_has_a_backups_name_is_one(tmp_path):
+    assert backup.newest_at(tmp_path / "absent") is None
+    for name in (named(NOW - timedelta(days=40)).name, named(NOW).name):
+        (tmp_path / name).touch()
+    for other in ("gateway-zz.db", "gateway-20991301T000000Z.db", "purpose.new"):
+        (tmp_path / other).touch()
+
+    assert backup.newest_at(tmp_path) == NOW
+    assert [one.name for one in backup.kept(tmp_path)] == [
+        named(NOW).name,
+        named(NOW - timedelta(days=40)).name,
+    ]
+
+
 def test_of_several_in_one_day_the_newest_is_kept():
     day = [named(NOW + timedelta(hours=hour)) for hour in range(4)]
 
