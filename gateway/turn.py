@@ -104,10 +104,12 @@ class Turn:
         await jobs.drop(self.session, [job_id])
         self.dropped.append(job_id)
 
-    async def fail(self, kind: JobKind, credential_id: str, why: str) -> None:
-        """Move the job to its next attempt and keep the reason."""
+    async def fail(self, kind: JobKind, credential_id: str, why: str) -> bool:
+        """Move the job to its next attempt and keep the reason; False: the last one failed by the same."""
         job_id = _id(kind, credential_id)
-        row = await self.session.one("SELECT attempts FROM jobs WHERE id = ?", (job_id,))
+        row = await self.session.one(
+            "SELECT attempts, last_error FROM jobs WHERE id = ?", (job_id,)
+        )
         attempts = 0 if row is None else int(row["attempts"])
         pause = timedelta(seconds=pause_after(attempts, self.jitter))
         await self._put(
@@ -121,6 +123,7 @@ class Turn:
             )
         )
         await credentials.note_reason(self.session, credential_id, why)
+        return row is None or row["last_error"] != why
 
     async def hurry(self, kind: JobKind, credential_id: str) -> None:
         """Let the job's next attempt be now; its failures still count for the pause after that."""

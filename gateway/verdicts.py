@@ -61,9 +61,9 @@ class Verdicts:
                 await placements.silent(
                     turn.session, command.placement_id, command.operation, why=why
                 )
-                await turn.fail(command.kind, command.credential_id, why)
-                detail = f"{command.operation}: {why}"
-                await turn.tell(events.CREDENTIAL_UNKNOWN, command.credential_id, detail)
+                if await turn.fail(command.kind, command.credential_id, why):
+                    detail = f"{command.operation}: {why}"
+                    await turn.tell(events.CREDENTIAL_UNKNOWN, command.credential_id, detail)
             case NotSent(why=why):
                 if command.before is None:
                     await placements.forget(turn.session, command.placement_id)
@@ -336,11 +336,11 @@ class Verdicts:
                 turn.session, command.placement_id, command.operation, reason=reason, now=turn.now
             )
         detail = f"the lock refused to {command.operation}: {reason}"
-        await turn.tell(events.CREDENTIAL_REJECTED, command.credential_id, detail)
         if creates and reason.blames_pin:
+            await turn.tell(events.CREDENTIAL_REJECTED, command.credential_id, detail)
             await self._another_pin(turn, command, reason)
-        else:
-            await turn.fail(command.kind, command.credential_id, reason)
+        elif await turn.fail(command.kind, command.credential_id, reason):
+            await turn.tell(events.CREDENTIAL_REJECTED, command.credential_id, detail)
 
     async def _another_pin(self, turn: Turn, command: Command, reason: Refusal) -> None:
         try:

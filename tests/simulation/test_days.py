@@ -240,6 +240,19 @@ def test_after_three_other_pins_a_refusing_lock_puts_the_stay_at_risk(tmp_path):
     living(tmp_path, story)
 
 
+def test_attempts_that_fail_alike_are_told_of_once(tmp_path):
+    async def story(house):
+        house.apt_101.faults.refusals = [1] * 100
+        stay = house.book(house.flat_101, HOUR, DAY)
+        await house.reconciled()
+        await house.clock.sleep(2 * 3600)
+        told = [one["event"] for one in (await house.stay(stay))["audit"]]
+        assert told.count(events.CREDENTIAL_REJECTED) == 1
+        assert len(house.apt_101.faults.refusals) < 80
+
+    living(tmp_path, story)
+
+
 def test_a_full_lock_takes_the_code_once_a_slot_is_free(tmp_path):
     async def story(house):
         house.apt_101.capacity = 1
