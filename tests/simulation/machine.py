@@ -8,6 +8,7 @@ import asyncio
 import heapq
 import itertools
 import selectors
+import socket
 from asyncio import events
 from collections import deque
 from contextlib import contextmanager
@@ -30,8 +31,9 @@ class Process:
     `on_death` is called at that very moment.
     """
 
-    def __init__(self, name, on_death):
+    def __init__(self, name, on_death, loop):
         self.name = name
+        self.loop = loop
         self.dead = False
         self.touches = 0
         self.die_at = None
@@ -54,7 +56,7 @@ class Process:
             return True
         self.touches += 1
         if self.die_at is not None and self.touches >= self.die_at:
-            asyncio.get_running_loop().kill(self)
+            self.loop.kill(self)
             return True
         return False
 
@@ -321,11 +323,22 @@ class _Accepted:
         self.transport.abort()
 
 
+class _Options:
+    """What is left of a socket: an abort resets here, whether it lingers or not."""
+
+    family = socket.AF_INET
+
+    def setsockopt(self, *_option):
+        """Nothing depends on one."""
+
+
 class _Transport(asyncio.Transport):
     """One end of a connection. Bytes come in order; the other end learns of a close, or of a reset."""
 
     def __init__(self, loop, context):
-        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
+        super().__init__(
+            {"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2), "socket": _Options()}
+        )
         self.loop = loop
         self.peer = None
         self.on_readable = None
@@ -486,7 +499,7 @@ async def _execute(self, function, *args, **kwargs):
         process.on_commit()
     if process.touch():
         await _never()
-    if asyncio.get_running_loop().draw.random() < _YIELDS:
+    if process.loop.draw.random() < _YIELDS:
         await asyncio.sleep(0)
     return result
 
@@ -503,7 +516,7 @@ def _abandon(self):
 
 
 @contextmanager
-def one_thread():
+def one_thread(loop):
     """SQLite is called in the loop itself, and aiohttp's pool of connections goes by the loop's time."""
     own = {
         "_connect": _connect,
@@ -514,7 +527,7 @@ def one_thread():
     }
     connection = aiosqlite.core.Connection
     replaced = [(connection, name, function) for name, function in own.items()]
-    replaced.append((aiohttp.connector, "monotonic", lambda: asyncio.get_running_loop().time()))
+    replaced.append((aiohttp.connector, "monotonic", loop.time))
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
     for owner, name, function in replaced:
         setattr(owner, name, function)

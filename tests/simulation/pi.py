@@ -18,6 +18,13 @@ _NOT_KEPT = shutil.ignore_patterns("*.lock", "*-shm")  # what ends with the proc
 _TORN = 300  # bytes of nonsense behind what was synced
 
 
+class _Clock(SystemClock):
+    """The machine's own clock, without a search for the loop at each look."""
+
+    def __init__(self, monotonic):
+        self.monotonic = monotonic
+
+
 class Pi:
     """One gateway after the other on the same disk. A kill leaves the disk as it is at that moment."""
 
@@ -47,10 +54,9 @@ class Pi:
         self._booting = None
         self._starts += 1
         self._folder = self._copy_to(f"life-{self._starts}")
-        self.process = Process("gateway", self._died)
+        self.process = Process("gateway", self._died, self._world.loop)
         self._stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        self._task = loop.create_task(
+        self._task = self._world.loop.create_task(
             self._run(self.process, self._stop), context=self.process.context()
         )
 
@@ -72,7 +78,7 @@ class Pi:
             async with Gateway.running(
                 config,
                 paths,
-                clock=SystemClock(),
+                clock=_Clock(self._world.loop.time),
                 notifier=self._world.notices,
                 pace=PACE,
                 chance=Chance(draw=random.Random(f"gateway {seed}"), randbelow=digits.randrange),
@@ -120,9 +126,7 @@ class Pi:
         self._boot_after(down)
 
     def _boot_after(self, seconds):
-        self._booting = asyncio.get_running_loop().call_later(
-            seconds, self.start, context=self._context
-        )
+        self._booting = self._world.loop.call_later(seconds, self.start, context=self._context)
 
     async def restart(self, down):
         """Stop it in order and start it again."""

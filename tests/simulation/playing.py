@@ -40,16 +40,14 @@ def play(story, folder):
     random.seed(story.seed)
     log = io.StringIO()
     configure_logging(level="debug", format="json", stream=log)
-    world = World(story, folder)
     which, text = None, ""
-    with (
-        time_machine.travel(story.start, tick=False) as traveller,
-        one_thread(),
-    ):
+    with time_machine.travel(story.start, tick=False) as traveller:
         loop = Machine(traveller, random.Random(f"machine {story.seed}"))
+        world = World(story, folder, loop)
         try:
-            loop.run_until_complete(world.play())
-            loop.run_until_complete(world.watcher.check_log(log.getvalue()))
+            with one_thread(loop):
+                loop.run_until_complete(world.play())
+                loop.run_until_complete(world.watcher.check_log(log.getvalue()))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told
             violation = _violation_in(error)
             if violation is not None:

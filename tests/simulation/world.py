@@ -32,14 +32,12 @@ _BUSY = {"mk": 0x07, "ble": 0x01, "video": 0x07, "zigbee": 0x00}
 class TrueClock:
     """The time of the world, which no machine's clock can change."""
 
-    def __init__(self, start):
+    def __init__(self, start, loop):
         self._start = start
+        self.monotonic = loop.time
 
     def now(self):
-        return self._start + timedelta(seconds=asyncio.get_running_loop().time())
-
-    def monotonic(self):
-        return asyncio.get_running_loop().time()
+        return self._start + timedelta(seconds=self.monotonic())
 
     async def sleep(self, seconds):
         await asyncio.sleep(seconds)
@@ -77,12 +75,14 @@ class Door:
 class World:
     """The account, the locks, the guests and the machine of one story."""
 
-    def __init__(self, story, folder):
+    def __init__(self, story, folder, loop):
         self.story = story
+        self.loop = loop
+        self.seconds = loop.time
         self.draw = random.Random(f"world {story.seed}")
         self.trace = []
         self.notices = Notices(self)
-        self.clock = TrueClock(story.start)
+        self.clock = TrueClock(story.start, loop)
         self.account = Account(random.Random(f"account {story.seed}"), self.clock)
         self._folder = folder
         self._timeline = []
@@ -97,9 +97,6 @@ class World:
         doors = dict(zip(self.listings, story.units, strict=True))
         self.truth = Truth(self.account, zone=story.zone, start=story.start, doors=doors)
         self.watcher = Watcher(self)
-
-    def seconds(self):
-        return asyncio.get_running_loop().time()
 
     def tell(self, what, text=""):
         """Note what happened, for the trace."""
@@ -434,7 +431,7 @@ class World:
         self.tell("clock step", f"{seconds:.1f}")
         self.clock_off += seconds
         self.watcher.knowledge.clock_stepped()
-        asyncio.get_running_loop().step_clock(timedelta(seconds=seconds))
+        self.loop.step_clock(timedelta(seconds=seconds))
 
     async def _on_reconcile(self):
         status, _ = await self.pi.api("/api/admin/reconciliation/run", method="POST")
