@@ -32,6 +32,12 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
+def headings(page):
+    """What a link to a part of a page may name, as GitHub makes it."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in titles}
+
+
 SCRIPTS = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES
@@ -69,8 +75,10 @@ def test_every_file_target_and_command_that_the_manual_names_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
         text = page.read_text()
-        for link in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (page.parent / link).exists(), (page.name, link)
+        for link, part in re.findall(r"\]\(([^)#:]*)#?([^)#:]*)\)", text):
+            target = page.parent / link if link else page
+            assert target.exists(), (page.name, link)
+            assert not part or part in headings(target), (page.name, part)
         for block in blocks(page, "console"):
             for line in block.splitlines():
                 words = line.removeprefix("$ ").removeprefix("sudo ").split()

@@ -6,6 +6,7 @@
 import asyncio
 import itertools
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -140,6 +141,25 @@ HARD_TO_PLEASE = {
     "GET /api/admin/locks/{name}/canaries/{id}",
     "DELETE /api/admin/locks/{name}/canaries/{id}",
 }
+
+
+def test_the_manual_lists_every_route_that_is_described_and_no_other():
+    page = (Path(__file__).parents[2] / "docs/http-api.md").read_text()
+    listed, methods = set(), []
+    for row in re.findall(r"^\| (`(?:GET|POST|PATCH|DELETE).+?) \|", page, re.MULTILINE):
+        for one in re.findall(r"`(.+?)`", row):
+            method, _, path = one.partition(" ")
+            methods.append(method)
+            if path:  # the path of "`GET`, `POST /here`" is that of both
+                listed |= {(each.lower(), path.partition("?")[0]) for each in methods}
+                methods = []
+    described = {
+        (method, path)
+        for path, found in DESCRIPTION["paths"].items()
+        for method in found
+        if path.startswith(("/api/", "/healthz", "/readyz", "/metrics"))  # the page is for people
+    }
+    assert {one for one in listed if one[1] != "/"} == described
 
 
 def test_every_route_of_the_daemon_is_described(tmp_path):

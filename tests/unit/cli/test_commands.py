@@ -9,7 +9,6 @@ import typer
 from gateway.cli.main import app
 
 ROOT = Path(__file__).parents[3]
-MANUAL = (ROOT / "docs/operations.md").read_text()
 NO_JSON = {"run", "demo", "token"}  # a daemon, a show, and what is one word already
 
 
@@ -35,7 +34,11 @@ def test_every_command_answers_programs_in_json_and_says_what_it_does(command):
     assert ("--config" in options(command)) == (command.name not in {"demo", "simulator"})
 
 
-def test_the_manual_names_every_command_and_no_other():
-    part = MANUAL[MANUAL.index("## Commands") :].split("\n## ")[0]
+@pytest.mark.parametrize(
+    ("page", "heading"), [("operations.md", "## Commands"), ("pt-BR.md", "## Comandos")]
+)
+def test_the_manual_names_every_command_and_no_other(page, heading):
+    text = (ROOT / "docs" / page).read_text()
+    part = text[text.index(heading) :].split("\n## ")[0]
     named = set(re.findall(r"^\| `gateway ((?:pin |locks |clock )?[a-z]+)", part, re.MULTILINE))
     assert named == {one.id for one in EVERY}

@@ -84,6 +84,23 @@ def models_in(annotation):
         yield from models_in(inner)
 
 
+def _names(model, *before):
+    for name, field in model.model_fields.items():
+        inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        found = [one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not found or name == "dp":
+            yield ".".join([*before, name])
+        else:
+            yield from _names(found[0], *before, name)
+
+
+def test_every_setting_and_no_other_stands_in_the_portuguese_manual():
+    page = (EXAMPLE.parent / "docs/pt-BR.md").read_text()
+    rows = re.findall(r"^\| (`[a-z]+\..+?) \|", page[page.index("## Configuração") :], re.MULTILINE)
+    named = {one for row in rows for one in re.findall(r"`([a-z_.]+)`", row)}
+    assert named - {"locks.overrides"} == set(_names(Config))
+
+
 def test_every_setting_stands_in_the_example():
     text = EXAMPLE.read_text()
 

@@ -18,7 +18,7 @@ from gateway.ports import Notice
 from tests.builders import utc
 
 LANGUAGES = get_args(Site.model_fields["language"].annotation)
-MANUAL = Path(__file__).parents[3] / "docs" / "operations.md"
+DOCS = Path(__file__).parents[3] / "docs"
 OBSTACLES = {*Refusal, "unreachable", "unconfirmed", "unmapped", "held", "clock"}
 
 
@@ -70,9 +70,16 @@ def test_a_notice_names_what_it_is_about(language, event):
         assert "15:00" in composed.body
 
 
-def test_the_manual_names_every_event_that_people_are_told_with_its_cure():
-    text = MANUAL.read_text()
-    section = text[text.index("## What you are told") : text.index("### Guests' PINs")]
+@pytest.mark.parametrize(
+    ("page", "begins", "ends"),
+    [
+        ("operations.md", "## What you are told", "### Guests' PINs"),
+        ("pt-BR.md", "## Avisos", "**A senha chega"),
+    ],
+)
+def test_the_manual_names_every_event_that_people_are_told_with_its_cure(page, begins, ends):
+    text = (DOCS / page).read_text()
+    section = text[text.index(begins) : text.index(ends)]
     rows = {
         event: cure
         for names, cure in re.findall(r"^\| (`.+?`) \| .+ \| (.+) \|$", section, re.MULTILINE)
