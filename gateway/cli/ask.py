@@ -38,12 +38,11 @@ def status(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) 
         write_line(json.dumps(shown))
         return
     last = run["lastRun"]
-    console.print(
-        f"Reconciliation: {run['currentStatus']}, next {run['nextRun']} ({run['schedule']})"
-    )
+    coming = "not planned" if run["nextRun"] is None else local(run["nextRun"])
+    console.print(f"Reconciliation: {run['currentStatus']}, next {coming} ({run['schedule']})")
     if last is not None:
         counts = ", ".join(f"{name} {count}" for name, count in last["stats"].items())
-        console.print(f"Last run: {last['startedAt']}, {last['duration']} ms, {counts}")
+        console.print(f"Last run: {local(last['startedAt'])}, {last['duration']} ms, {counts}")
         if last["message"]:
             console.print(f"  {last['message']}", markup=False)
     if not clock["trusted"]:
@@ -62,8 +61,8 @@ def _stays_table(stays: list[dict[str, Any]]) -> Table:
         table.add_row(
             stay["code"],
             stay["listing"]["name"],
-            stay["checkIn"],
-            stay["checkOut"],
+            local(stay["checkIn"]),
+            local(stay["checkOut"]),
             f"[{colour}]{stay['pinStatus']}[/]",
             doors,
         )
@@ -74,12 +73,12 @@ def _locks_table(locks: list[dict[str, Any]]) -> Table:
     table = Table("lock", "reachable", "since", "battery", "codes", "waiting", title="Locks")
     for lock in locks:
         reachable = {True: "[green]yes[/]", False: "[bold red]no[/]", None: "not known yet"}
-        battery = lock["battery"]["percent"]
+        percent, state = lock["battery"]["percent"], lock["battery"]["state"]
         table.add_row(
             lock["name"],
             reachable[lock["reachable"]],
-            lock["since"] or "",
-            "" if battery is None else f"{battery} %",
+            "" if lock["since"] is None else local(lock["since"]),
+            (state or "") if percent is None else f"{percent} %",
             str(lock["codes"]),
             str(lock["waiting"]),
         )
@@ -170,5 +169,5 @@ def held(
         return
     table = Table("stay", "unit", "since", "Stays says", title="Held by the brake")
     for row in rows:
-        table.add_row(row["code"], row["unit"] or "", row["since"], row["reason"])
+        table.add_row(row["code"], row["unit"] or "", local(row["since"]), row["reason"])
     console.print(table if rows else "The brake holds nothing.")
