@@ -69,7 +69,9 @@ def across(document: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _stays(document.get("stays"))
     yield from _duplicates("hubs", hubs, "name", "hub")
     yield from _duplicates("locks", locks, "name", "lock")
-    yield from _devices(locks)
+    yield from _devices("hubs", hubs, "hub")
+    yield from _devices("locks", locks, "lock")
+    yield from _nodes(locks)
     hub_names = {hub.get("name") for _, hub in hubs}
     policy = document.get("policy")
     length = policy.get("pin_length", 6) if isinstance(policy, dict) else 6
@@ -110,15 +112,31 @@ def _duplicates(
             seen[value] = index
 
 
-def _devices(locks: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Problem]:
+def _devices(
+    section: str, entries: Iterable[tuple[int, Mapping[str, Any]]], word: str
+) -> Iterator[Problem]:
     seen: dict[Any, Any] = {}
-    for index, lock in locks:
-        device = lock.get("device_id")
+    for index, entry in entries:
+        device = entry.get("device_id")
         if isinstance(device, str) and device in seen:
-            what = f"the lock {seen[device]} has this device id too: each lock has its own"
-            yield Problem(("locks", index, "device_id"), what)
+            what = f"the {word} {seen[device]} has this device id too: each {word} has its own"
+            yield Problem((section, index, "device_id"), what)
         elif isinstance(device, str):
-            seen[device] = lock.get("name")
+            seen[device] = entry.get("name")
+
+
+def _nodes(locks: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Problem]:
+    """The cid decides which lock a hub writes to, whatever device id stands beside it."""
+    seen: dict[tuple[Any, Any], Any] = {}
+    for index, lock in locks:
+        hub, node = lock.get("hub"), lock.get("node_id")
+        if not isinstance(hub, str) or not isinstance(node, str):
+            continue
+        if (hub, node) in seen:
+            what = f"the lock {seen[hub, node]} behind {hub} has this node id too: it is one lock"
+            yield Problem(("locks", index, "node_id"), what)
+        else:
+            seen[hub, node] = lock.get("name")
 
 
 def _lock(

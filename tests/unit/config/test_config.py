@@ -323,3 +323,23 @@ def test_a_notify_without_events_is_told_the_warnings_and_no_pin(write):
     config = load(write(f'{MINIMAL}\n[[notify]]\nurl = "json://x"\n'), environ={})
     assert "pin.at_risk" in config.notify[0].events
     assert "pin.message" not in config.notify[0].events
+
+
+def test_two_entries_for_one_device_are_refused(write):
+    lock = MINIMAL[MINIMAL.index("[[locks]]") : MINIMAL.index("[[listings]]")]
+    hub = MINIMAL[MINIMAL.index("[[hubs]]") : MINIMAL.index("[[locks]]")]
+
+    def found(*more):
+        return problems(write(MINIMAL + "\n" + "\n".join(more)))
+
+    mistyped = lock.replace("apt-101", "apt-102").replace("lock-device", "l0ck-device")
+    (same_node,) = found(mistyped)
+    assert same_node.startswith("locks[1].node_id")
+    assert "the lock apt-101 behind hub-1 has this node id too" in same_node
+    (same_device,) = found(lock.replace("apt-101", "apt-102").replace("cid-1", "cid-2"))
+    assert "the lock apt-101 has this device id too" in same_device
+    (same_hub,) = found(hub.replace("hub-1", "hub-2"))
+    assert "the hub hub-1 has this device id too" in same_hub
+    other = hub.replace("hub-1", "hub-2").replace("hub-device", "hub-device-2")
+    behind = mistyped.replace('hub = "hub-1"', 'hub = "hub-2"')
+    assert load(write(MINIMAL + "\n" + other + "\n" + behind), environ={})
