@@ -54,11 +54,7 @@ async def lock_state(
         )
     }
     unsettled = await _unsettled_stays(session, settings.name)
-    placements = await session.all(
-        f"SELECT * FROM placements WHERE lock = ? AND evidence IN {LIVE} AND device_id = ?"
-        " AND node_id IS ? ORDER BY id",
-        (settings.name, settings.device_id, settings.node_id),
-    )
+    placements = await live(session, settings)
     return LockState(
         lock=settings.name,
         addressing=addressing,
@@ -202,8 +198,9 @@ async def get(session: Session, placement_id: int) -> Row | None:
 async def live(session: Session, settings: LockSettings) -> list[Row]:
     """The rows of all codes that are or may be on this very hardware."""
     return await session.all(
-        f"SELECT * FROM placements WHERE lock = ? AND evidence IN {LIVE} AND device_id = ?"
-        " AND node_id IS ? ORDER BY id",
+        # these words let SQLite take the index of live codes, not all that were ever on the lock
+        "SELECT * FROM placements WHERE lock = ? AND evidence NOT IN ('revoked', 'rejected')"
+        " AND device_id = ? AND node_id IS ? ORDER BY id",
         (settings.name, settings.device_id, settings.node_id),
     )
 

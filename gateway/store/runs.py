@@ -86,8 +86,9 @@ async def close_interrupted(session: Session, now: datetime) -> int:
 async def failing(session: Session) -> str | None:
     """Why runs fail; None unless two did in a row, or the last one needs a person."""
     rows = await session.all(
-        "SELECT status, message, gravity FROM reconciliation_logs WHERE status = 'success'"
-        " OR (status = 'failed' AND gravity > 0) ORDER BY rowid DESC LIMIT 2"
+        # +: by rowid from the newest on, not by the index of every status there ever was
+        "SELECT status, message, gravity FROM reconciliation_logs WHERE +status = 'success'"
+        " OR (+status = 'failed' AND gravity > 0) ORDER BY rowid DESC LIMIT 2"
     )
     if not rows or any(row["status"] == "success" for row in rows[:1]):
         return None
