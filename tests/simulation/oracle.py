@@ -16,11 +16,29 @@ USUAL_IN, USUAL_OUT = "15:00", "11:00"
 
 
 class Violation(AssertionError):  # noqa: N818 - it is no mistake of the code that raises it
-    """An invariant does not hold: `which` is its letter."""
+    """An invariant does not hold: `which` is its letter, `also` what does not hold beside it."""
 
     def __init__(self, which, text):
         super().__init__(f"{which}: {text}")
         self.which = which
+        self.also = ()
+
+
+def check_all(*checks):
+    """Make every check, whatever the ones before found.
+
+    Raises:
+        Violation: the first one found, with the others.
+    """
+    found = []
+    for check in checks:
+        try:
+            check()
+        except Violation as violation:
+            found.append(violation)
+    if found:
+        found[0].also = tuple(found[1:])
+        raise found[0]
 
 
 @lru_cache(maxsize=4096)

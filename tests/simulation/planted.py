@@ -170,6 +170,6 @@ def find(name):
     planted = PLANTED[name]
     for seed in range(_SEEDS):
         outcome, _ = play_apart(story_of(seed), planted.plant)
-        if outcome.which == planted.breaks:
+        if planted.breaks in outcome.letters:
             return outcome
     return None

@@ -23,7 +23,10 @@ from tests.simulation.world import World
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a story ended. `which`: the letter of the invariant that was broken, None: none."""
+    """How a story ended. `which`: the letter of the invariant that was broken, None: none.
+
+    `letters`: those of all that were broken at once.
+    """
 
     seed: int
     which: str | None
@@ -31,6 +34,7 @@ class Outcome:
     digest: str
     seconds: float  # of processor time
     trace: tuple[str, ...] = ()
+    letters: str = ""
 
 
 def play(story, folder):
@@ -40,7 +44,7 @@ def play(story, folder):
     random.seed(story.seed)
     log = io.StringIO()
     configure_logging(level="debug", format="json", stream=log)
-    which, text = None, ""
+    which, text, letters = None, "", ""
     with time_machine.travel(story.start, tick=False) as traveller:
         loop = Machine(traveller, random.Random(f"machine {story.seed}"))
         world = World(story, folder, loop)
@@ -51,7 +55,9 @@ def play(story, folder):
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told
             violation = _violation_in(error)
             if violation is not None:
-                which, text = violation.which, str(violation)
+                broken = (violation, *violation.also)
+                which, letters = violation.which, "".join(sorted({one.which for one in broken}))
+                text = "; ".join(dict.fromkeys(map(str, broken)))
             else:  # a mistake of the simulation itself
                 which, text = "!", "".join(traceback.format_exception(error))
     return Outcome(
@@ -61,6 +67,7 @@ def play(story, folder):
         world.digest(),
         time.process_time() - began,
         tuple(world.trace),
+        letters,
     ), log.getvalue()
 
 

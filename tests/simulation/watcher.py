@@ -1,11 +1,12 @@
 """Watches a story being played: checks every invariant at every tick, change and opening."""
 
 import re
+from functools import partial
 
 from gateway.domain import events
 from gateway.simulator.families import TemporaryLock
 from tests.simulation.knowledge import A_SECOND, Knowledge
-from tests.simulation.oracle import GRACE, HOUR, MINUTE, Violation
+from tests.simulation.oracle import GRACE, HOUR, MINUTE, Violation, check_all
 
 # Told the slot, or said whether it did what it was asked; every PIN it was given.
 _STANDSTILL = ("the lock never", "the lock refused every PIN")
@@ -125,8 +126,7 @@ class Watcher:
 
     def _check_lock(self, door, sight):
         """b, c, d, g: what is on the lock."""
-        opening = {}
-        pins_of = {}
+        opening, pins_of, checks = {}, {}, []
         for held in door.lock.codes:
             if (held.slot, held.pin) in door.foreign:
                 continue
@@ -136,10 +136,9 @@ class Watcher:
                 pins_of.setdefault(stay, set()).add(held.pin)
             if door.lock.opens(held.pin):
                 opening[held.pin] = stays
-            self._check_gone(door, held, stays, sight)
-        for pin in opening:
-            self._check_outsider(door, pin, opening, sight)
-        self._check_doubles(door, pins_of, sight)
+            checks.append(partial(self._check_gone, door, held, stays, sight))
+        checks += [partial(self._check_outsider, door, pin, opening, sight) for pin in opening]
+        check_all(*checks, partial(self._check_doubles, door, pins_of, sight))
 
     def _check_gone(self, door, held, stays, sight):
         """g: what has no right any more has gone ten minutes after the lock can be reached."""
