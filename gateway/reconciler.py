@@ -223,12 +223,14 @@ class Reconciler:
             feed = await self._reader.read_list(span, asked)
         now = self._now()
         stored = await self._database.read(
-            lambda session: reservations.current(session, now - RECENT)
+            lambda session: reservations.current_ids(session, now - RECENT)
         )
+        not_listed = [one for one in stored if one not in feed.listed]
+        unseen = await self._database.read(lambda session: reservations.by_ids(session, not_listed))
         known = await self._database.read(reservations.accommodations)
         await self._reader.resolve_listings(feed, self._site.units, known)
         missing = [
-            row.reservation for row in stored.values() if self._is_missing(row, feed, span, now)
+            row.reservation for row in unseen.values() if self._is_missing(row, feed, span, now)
         ]
         if missing:
             feed.notes.append(f"{len(missing)} missing from the list, looked up by id")

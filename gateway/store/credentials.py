@@ -23,7 +23,9 @@ async def planned(session: Session, since: datetime, now: datetime) -> list[Plan
         " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || c.id) AS has_gen,"
         " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'rev-' || c.id) AS has_rev"
         " FROM credentials c JOIN reservations r ON r.id = c.reservation_id"
-        " WHERE r.origin <> 'canary' AND (r.check_out_at >= ? OR c.revoked_at IS NULL)",
+        " WHERE r.origin <> 'canary' AND c.id IN (SELECT n.id FROM reservations s JOIN credentials n"
+        " ON n.reservation_id = s.id WHERE s.check_out_at >= ?"
+        " UNION SELECT id FROM credentials WHERE revoked_at IS NULL)",
         (to_text(since),),
     )
     return [_planned(row, now) for row in rows]

@@ -52,14 +52,22 @@ _SELECT = (
 )
 
 
+_CURRENT = (
+    "origin <> 'canary' AND id IN (SELECT id FROM reservations WHERE check_out_at >= ?"
+    " UNION SELECT reservation_id FROM credentials WHERE revoked_at IS NULL)"
+)
+
+
 async def current(session: Session, since: datetime) -> dict[str, StoredReservation]:
     """Those (but canaries) that end at `since` or later, or have a credential that is not finished, by id."""
-    rows = await session.all(
-        f"{_SELECT} WHERE r.origin <> 'canary' AND (r.check_out_at >= ? OR EXISTS (SELECT 1"
-        " FROM credentials c WHERE c.reservation_id = r.id AND c.revoked_at IS NULL))",
-        (to_text(since),),
-    )
+    rows = await session.all(f"{_SELECT} WHERE {_CURRENT}", (to_text(since),))
     return {row["id"]: _stored(row) for row in rows}
+
+
+async def current_ids(session: Session, since: datetime) -> list[str]:
+    """The ids of those."""
+    rows = await session.all(f"SELECT id FROM reservations WHERE {_CURRENT}", (to_text(since),))
+    return [row["id"] for row in rows]
 
 
 async def by_ids(session: Session, ids: Iterable[str]) -> dict[str, StoredReservation]:
