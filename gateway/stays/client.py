@@ -81,6 +81,7 @@ class StaysClient:
         self._limit = _PAGE
         self._on_date = on_date
         self._next_request_at = 0.0
+        self._understood: dict[wire.Told, Reservation] = {}  # of the list's rows, by what they told
         self.last_date: datetime | None = None  # Stays' own clock, by its last good answer
 
     @classmethod
@@ -119,6 +120,7 @@ class StaysClient:
         fixed += [("listingId", one) for one in listing_ids]
         skip = 0
         previous: list[Any] | None = None
+        before, self._understood = self._understood, {}
         for _ in range(_MOST_PAGES):
             page = await self._page(fixed, skip)
             if not page:
@@ -127,8 +129,22 @@ class StaysClient:
                 raise StaysUnavailableError("Stays gives the same page again and again")
             previous = page
             skip += len(page)
-            yield tuple(_row(one) for one in page)
+            yield tuple(self._row(one, before) for one in page)
         raise StaysUnavailableError(f"Stays gives no end of pages after {_MOST_PAGES}")
+
+    def _row(
+        self, row: Any, before: Mapping[wire.Told, Reservation]
+    ) -> Reservation | MalformedReservationError:
+        """What a row of the list says; one that tells what it told before is not read again."""
+        told = wire.told_by(row)
+        try:
+            found = before.get(told) if told is not None else None
+            found = found or wire.reservation(row)
+        except MalformedReservationError as error:
+            return error
+        if told is not None:
+            self._understood[told] = found
+        return found
 
     async def _page(self, fixed: list[tuple[str, str]], skip: int) -> list[Any]:
         try:
@@ -256,13 +272,6 @@ def base_url(url: str) -> URL:
     """The root of the API under the URL of the account; `/external/v1` is appended when absent."""
     base = URL(url.rstrip("/"))
     return base if base.path.endswith(_PREFIX) else base.joinpath(*_PREFIX.strip("/").split("/"))
-
-
-def _row(row: Any) -> Reservation | MalformedReservationError:
-    try:
-        return wire.reservation(row)
-    except MalformedReservationError as error:
-        return error
 
 
 def _wait(error: Exception) -> bool | float:

@@ -74,6 +74,24 @@ class ReservationRow(_Wire):
     ] = None
 
 
+Told = tuple[str | None, ...]
+_TOLD = (
+    *("_id", "id", "type", "_idlisting", "checkInDate", "checkInTime", "checkOutDate"),
+    *("checkOutTime", "_idclient", "partnerCode"),
+)
+_PLAIN = {str, type(None)}
+
+
+def told_by(row: Any) -> Told | None:
+    """All that `reservation` reads of a row, to compare rows by; None for a row of another kind."""
+    if not isinstance(row, dict):
+        return None
+    partner = row.get("partner")
+    name = partner.get("name") if isinstance(partner, dict) else None
+    told = (*map(row.get, _TOLD), name)
+    return told if set(map(type, told)) <= _PLAIN else None
+
+
 def reservation(row: Any) -> Reservation:
     """The reservation of one JSON object.
 

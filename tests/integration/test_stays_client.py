@@ -195,6 +195,52 @@ def test_a_page_size_once_refused_is_not_asked_for_again():
     assert stays.requests[LIST] == 1 + 2 + 2  # the refusal, then a page and the empty page each
 
 
+@pytest.mark.parametrize(
+    ("told", "shown", "becomes"),
+    [
+        ({"type": "canceled"}, "type", ReservationType.CANCELED),
+        ({"checkInDate": "2026-02-03"}, "check_in_date", date(2026, 2, 3)),
+        ({"checkInTime": "14:00"}, "check_in_time", time(14)),
+        ({"checkOutDate": "2026-02-09"}, "check_out_date", date(2026, 2, 9)),
+        ({"checkOutTime": "10:00"}, "check_out_time", time(10)),
+        ({"_idlisting": "another"}, "listing_id", "another"),
+        ({"_idclient": "another"}, "client_id", "another"),
+        ({"partnerCode": "HM1"}, "partner_code", "HM1"),
+        ({"partnerCode": 1}, "partner_code", "1"),
+        ({"partner": {"name": "another"}}, "channel", "another"),
+        ({"id": "ZZ99Z"}, "code", "ZZ99Z"),
+    ],
+)
+def test_a_row_that_tells_something_else_than_before_is_read_anew(told, shown, becomes):
+    stays = an_account(1)
+    [one] = stays.reservations
+    as_it_was = dict(stays.reservations[one])
+
+    async def question(client):
+        first = await listed(client)
+        stays.change(one, **told)
+        changed = await listed(client)
+        stays.reservations[one] = as_it_was
+        return first, changed, await listed(client)
+
+    [first], [changed], [again] = talk_to(stays, question).result
+    assert getattr(changed, shown) == becomes != getattr(first, shown)
+    assert again == first
+
+
+def test_a_row_that_was_understood_and_is_malformed_now_is_told_as_such():
+    stays = an_account(1)
+    [one] = stays.reservations
+
+    async def question(client):
+        await listed(client)
+        stays.change(one, checkOutDate="soon")
+        return await listed(client)
+
+    [error] = talk_to(stays, question).result
+    assert isinstance(error, MalformedReservationError)
+
+
 def test_a_server_that_refuses_every_page_size_ends_the_questions_with_its_words():
     talk = talk_to(lambda _: web.json_response({"message": "from must be a date"}, status=400))
     assert isinstance(talk.error, StaysRefusedError)
