@@ -138,8 +138,8 @@ class Acts:
 
     async def _schedule(self, session: Session, stay: str, now: datetime, outcome: Outcome) -> None:
         """Its doors have their jobs on time, with no failures behind them."""
-        for due in await credentials.due(session, stay, now):
-            await self._derivation.schedule(session, due, now, outcome)
+        due = await credentials.due(session, stay, now)
+        await self._derivation.schedule(session, due, now, outcome)
 
 
 async def note(

@@ -17,6 +17,7 @@ from gateway.merging import Change, Merged, Merging
 from gateway.minting import Mint
 from gateway.ports import JobBoard, Notice, Notifier
 from gateway.store import audit, credentials, jobs, reservations
+from gateway.store.audit import Entry
 from gateway.store.credentials import Due
 from gateway.store.database import Session
 from gateway.store.runs import Stats
@@ -200,27 +201,28 @@ class Derivation:
         for reservation_id in {want.reservation_id for want in changes.wants}:
             if merged[reservation_id].reopened:
                 await self.mint.renew_if_taken(session, reservation_id, now)
-        for want in changes.wants:
-            await self.schedule(session, want, now, outcome)
+        await self.schedule(session, changes.wants, now, outcome)
         await self.drop_orphans(session, outcome)
 
     async def schedule(
-        self, session: Session, due: Want | Due, now: datetime, outcome: Outcome
+        self, session: Session, dues: Iterable[Want | Due], now: datetime, outcome: Outcome
     ) -> None:
-        """Give a credential its two jobs, on time."""
-        settings = self.site.lock(due.lock)
-        early = settings is not None and settings.trust_window and due.follows is None
-        ahead = self.site.policy.program_ahead if early else timedelta(0)
-        put = [
-            Job(id=job_id, kind=kind, credential_id=due.id, run_at=max(now, run_at))
-            for kind, job_id, run_at in (
-                (JobKind.GEN, gen_id(due.id), due.window.valid_from - ahead),
-                (JobKind.REV, rev_id(due.id), due.window.valid_until),
+        """Give each credential its two jobs, on time."""
+        trusting = {one.name for one in self.site.locks if one.trust_window}
+        put: list[Job] = []
+        for due in dues:
+            early = due.lock in trusting and due.follows is None
+            ahead = self.site.policy.program_ahead if early else timedelta(0)
+            put += (
+                Job(id=job_id, kind=kind, credential_id=due.id, run_at=max(now, run_at))
+                for kind, job_id, run_at in (
+                    (JobKind.GEN, gen_id(due.id), due.window.valid_from - ahead),
+                    (JobKind.REV, rev_id(due.id), due.window.valid_until),
+                )
             )
-        ]
+            outcome.wake.add(due.lock)
         await jobs.put(session, put)
         outcome.put += put
-        outcome.wake.add(due.lock)
 
     async def _withdraw(
         self,
@@ -277,18 +279,21 @@ class Derivation:
         outcome: Outcome,
     ) -> None:
         """Keep the story of each mapped stay, and gather what people should know."""
-        for one in merged.values():
-            if one.change is not Change.NONE and one.row.unit is not None:
-                await audit.append(
-                    session,
+        await audit.append_all(
+            session,
+            (
+                Entry(
                     at=now,
                     actor="stays",
                     event=f"reservation.{one.change}",
                     detail=one.story(),
                     reservation_id=one.row.reservation.id,
                 )
-            if one.first_miss:
-                outcome.notices.append(_missing(one, now))
+                for one in merged.values()
+                if one.row.unit is not None and one.change is not Change.NONE
+            ),
+        )
+        outcome.notices += [_missing(one, now) for one in merged.values() if one.first_miss]
 
 
 def _count(merged: Iterable[Merged], *, fetched: int, errors: int) -> Stats:

@@ -173,16 +173,25 @@ class Merging:
             )
             return Merged(before=None, row=row, stay=None if unit is None else stay)
         reopened = self._reopens(before, shown, stay)
-        row = replace(
-            before,
-            reservation=shown,
-            unit=name,
-            check_in_at=stay.check_in_at,
-            check_out_at=stay.check_out_at,
-            over_at_first_sight=before.over_at_first_sight
-            and not (reopened and stay.check_out_at > self._now),
-            deleted_at=None,
-            missing_reads=0,
+        same = not reopened and (before.reservation, before.unit, before.missing_reads) == (
+            shown,
+            name,
+            0,
+        )
+        row = (
+            before
+            if same
+            else replace(
+                before,
+                reservation=shown,
+                unit=name,
+                check_in_at=stay.check_in_at,
+                check_out_at=stay.check_out_at,
+                over_at_first_sight=before.over_at_first_sight
+                and not (reopened and stay.check_out_at > self._now),
+                deleted_at=None,
+                missing_reads=0,
+            )
         )
         return Merged(
             before=before,

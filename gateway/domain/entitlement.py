@@ -135,7 +135,10 @@ def derive(
     credentials: dict[str, dict[str, Planned]] = {}
     for each in planned:
         credentials.setdefault(each.reservation_id, {})[each.lock] = each
-    plans = {unit.name: _plan_of(unit, reservations.values(), site) for unit in site.units}
+    by_unit: dict[str | None, list[Known]] = {}
+    for one in reservations.values():
+        by_unit.setdefault(one.unit, []).append(one)
+    plans = {unit.name: _plan_of(unit, by_unit.get(unit.name, ()), site) for unit in site.units}
 
     places = {one.id: _place(one, plans, site) for one in reservations.values()}
     taken = {
@@ -183,6 +186,7 @@ def derive(
 class _UnitPlan:
     unit: Unit
     stays: Mapping[str, Stay]
+    by_guest: Mapping[str | None, list[Stay]]  # by client and by partner code
     windows: Mapping[str, Window]
     overlaps: tuple[tuple[str, str], ...]
 
@@ -190,7 +194,7 @@ class _UnitPlan:
         """The reservation id of the same guest's stay just before."""
         earlier = [
             other
-            for other in self.stays.values()
+            for other in (*self.by_guest[stay.client_id], *self.by_guest[stay.partner_code])
             if (other.check_in_at, other.reservation_id) < (stay.check_in_at, stay.reservation_id)
             and same_guest(stay, other)
         ]
@@ -213,14 +217,15 @@ class _UnitPlan:
 
 
 def _plan_of(unit: Unit, reservations: Iterable[Known], site: Property) -> _UnitPlan:
-    stays = {
-        one.id: one.stay
-        for one in reservations
-        if one.unit == unit.name and one.entitled and one.stay is not None
-    }
+    stays = {one.id: one.stay for one in reservations if one.entitled and one.stay is not None}
+    by_guest: dict[str | None, list[Stay]] = {}
+    for stay in stays.values():
+        by_guest.setdefault(stay.client_id, []).append(stay)
+        by_guest.setdefault(stay.partner_code, []).append(stay)
     return _UnitPlan(
         unit=unit,
         stays=stays,
+        by_guest=by_guest,
         windows=windows(stays.values(), site.policy),
         overlaps=overlapping(stays.values()),
     )

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 from gateway.domain.model import Policy, Reservation, Unit, Window, WindowMode
@@ -22,6 +24,7 @@ class Stay:
     partner_code: str | None = None
 
 
+@lru_cache(maxsize=4096)  # many stays begin and end on the same days
 def instant(day: date, at: time, zone: ZoneInfo, *, later: bool) -> datetime:
     """The instant in UTC of a wall clock reading in `zone`.
 
@@ -85,8 +88,10 @@ def same_guest(one: Stay, other: Stay) -> bool:
     same = (one.partner_code is not None and one.partner_code == other.partner_code) or (
         one.client_id is not None and one.client_id == other.client_id
     )
+    if not same:
+        return False
     earlier, later = sorted((one, other), key=_order)
-    return same and later.check_in_date <= earlier.check_out_date
+    return later.check_in_date <= earlier.check_out_date
 
 
 def windows(stays: Iterable[Stay], policy: Policy) -> Mapping[str, Window]:
@@ -97,10 +102,11 @@ def windows(stays: Iterable[Stay], policy: Policy) -> Mapping[str, Window]:
     ends of windows, where `yield_to_next_guest` is off).
     """
     ordered = sorted(stays, key=_order)
-    starts = {
-        stay.reservation_id: _valid_from(stay, ordered[:index], policy)
-        for index, stay in enumerate(ordered)
-    }
+    longest = list(accumulate((stay.check_out_at for stay in ordered), max))
+    starts: dict[str, datetime] = {}
+    for index, stay in enumerate(ordered):
+        earlier = zip(reversed(ordered[:index]), reversed(longest[:index]), strict=True)
+        starts[stay.reservation_id] = _valid_from(stay, earlier, policy)
     return {
         stay.reservation_id: Window(
             valid_from=starts[stay.reservation_id],
@@ -114,10 +120,15 @@ def _order(stay: Stay) -> tuple[datetime, str]:
     return stay.check_in_at, stay.reservation_id
 
 
-def _valid_from(stay: Stay, earlier: list[Stay], policy: Policy) -> datetime:
+def _valid_from(stay: Stay, earlier: Iterable[tuple[Stay, datetime]], policy: Policy) -> datetime:
+    """`earlier`: the last first, each with the latest check-out of all up to it."""
     start = stay.check_in_at - policy.activate_before
-    others = [other.check_out_at for other in earlier if not same_guest(stay, other)]
-    return min(stay.check_in_at, max([start, *others]))
+    for other, latest in earlier:
+        if latest <= start:
+            break
+        if not same_guest(stay, other):
+            start = max(start, other.check_out_at)
+    return min(stay.check_in_at, start)
 
 
 def _valid_until(
@@ -125,20 +136,25 @@ def _valid_until(
 ) -> datetime:
     end = stay.check_out_at + policy.revoke_after
     if policy.yield_to_next_guest:
-        others = [starts[other.reservation_id] for other in later if not same_guest(stay, other)]
-        end = min([end, *others])
+        for other in later:
+            if other.check_in_at - policy.activate_before >= end:  # no window begins before that
+                break
+            if not same_guest(stay, other):
+                end = min(end, starts[other.reservation_id])
     return max(stay.check_out_at, end)
 
 
 def overlapping(stays: Iterable[Stay]) -> tuple[tuple[str, str], ...]:
     """The pairs of reservation ids of one unit whose nights truly overlap, by other guests."""
     ordered = sorted(stays, key=_order)
-    return tuple(
-        (stay.reservation_id, other.reservation_id)
-        for index, stay in enumerate(ordered)
-        for other in ordered[index + 1 :]
-        if other.check_in_at < stay.check_out_at and not same_guest(stay, other)
-    )
+    pairs: list[tuple[str, str]] = []
+    for index, stay in enumerate(ordered):
+        for other in ordered[index + 1 :]:
+            if other.check_in_at >= stay.check_out_at:
+                break
+            if not same_guest(stay, other):
+                pairs.append((stay.reservation_id, other.reservation_id))
+    return tuple(pairs)
 
 
 def window_to_write(window: Window, mode: WindowMode) -> Window | None:

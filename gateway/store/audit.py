@@ -1,9 +1,24 @@
 """Who did what, when and why. Rows are only ever added."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.store.moments import to_text
 from gateway.store.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One row. `detail` is for people and holds no PIN, key or guest data."""
+
+    at: datetime
+    actor: str
+    event: str
+    detail: str
+    reservation_id: str | None = None
+    credential_id: str | None = None
+    lock: str | None = None
 
 
 async def append(
@@ -17,11 +32,36 @@ async def append(
     credential_id: str | None = None,
     lock: str | None = None,
 ) -> None:
-    """Add one row. `detail` is for people and holds no PIN, key or guest data."""
-    await session.execute(
+    """Add one row; see `Entry`."""
+    entry = Entry(
+        at=at,
+        actor=actor,
+        event=event,
+        detail=detail,
+        reservation_id=reservation_id,
+        credential_id=credential_id,
+        lock=lock,
+    )
+    await append_all(session, [entry])
+
+
+async def append_all(session: Session, entries: Iterable[Entry]) -> None:
+    """Add the rows in their order."""
+    await session.execute_many(
         "INSERT INTO audit_log (at, actor, event, reservation_id, credential_id, lock, detail)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (to_text(at), actor, event, reservation_id, credential_id, lock, detail),
+        [
+            (
+                to_text(one.at),
+                one.actor,
+                one.event,
+                one.reservation_id,
+                one.credential_id,
+                one.lock,
+                one.detail,
+            )
+            for one in entries
+        ],
     )
 
 

