@@ -33,7 +33,7 @@ from gateway.ports import (
 from gateway.store.database import Database
 from gateway.store.secretbox import SecretBox
 from gateway.turn import Turn, Turns, pause_after
-from gateway.verdicts import Verdicts
+from gateway.verdicts import Heard, Verdicts
 
 _RECONNECTS_APART = 30.0  # a new connection wakes the queue at most this often
 _STORE_PAUSE = 5.0
@@ -345,13 +345,13 @@ class LockQueue:
     async def reported(self, report: CodeReported) -> bool:
         """It reported on an operation that was not waited for; False where none of ours explains it."""
 
-        async def body(turn: Turn) -> bool:
+        async def body(turn: Turn) -> Heard:
             return await self._verdicts.reported(turn, report)
 
-        explained = await self._turns.take(body)
-        if explained:
+        heard = await self._turns.take(body)
+        if heard is Heard.ANSWER:
             await self.revive()
-        return explained
+        return heard is not Heard.FOREIGN
 
     async def opened(self, number: int) -> None:
         """It was opened with the code of this number."""

@@ -125,11 +125,13 @@ class Turn:
         await credentials.note_reason(self.session, credential_id, why)
         return row is None or row["last_error"] != why
 
-    async def hurry(self, kind: JobKind, credential_id: str) -> None:
-        """Let the job's next attempt be now; its failures still count for the pause after that."""
+    async def go_on(self, kind: JobKind, credential_id: str, run_at: datetime) -> None:
+        """Give a credential's job its next attempt; its failures still count for the pause after that."""
         row = await self.session.one("SELECT * FROM jobs WHERE id = ?", (_id(kind, credential_id),))
-        if row is not None:
-            await self._put(replace(jobs.job_of(row), run_at=self.now))
+        if row is None:
+            await self.schedule(kind, credential_id, run_at)
+        else:
+            await self._put(replace(jobs.job_of(row), run_at=run_at))
 
     async def revive(self) -> None:
         """Whatever of the lock waits after failures may try at once."""

@@ -1,6 +1,7 @@
 """Records what a lock said of an operation, at once or late."""
 
 from datetime import timedelta
+from enum import StrEnum
 
 from gateway.domain import events
 from gateway.domain.jobs import JobKind
@@ -34,6 +35,14 @@ from gateway.store.moments import from_text
 from gateway.turn import Turn
 
 _REVOKED_MATTERS = timedelta(days=30)  # after which a slot has most likely another owner
+
+
+class Heard(StrEnum):
+    """What a report is that nobody waited for."""
+
+    ANSWER = "answer"  # to an operation of ours, late
+    ECHO = "echo"  # to one that was sent again meanwhile, or that is answered
+    FOREIGN = "foreign"  # to somebody else
 
 
 class Verdicts:
@@ -87,12 +96,14 @@ class Verdicts:
             await turn.tell(events.CREDENTIAL_UNKNOWN, credential_id, detail)
         return len(doubted)
 
-    async def reported(self, turn: Turn, report: CodeReported) -> bool:
-        """Record a report that came late; False where no code of ours explains it."""
+    async def reported(self, turn: Turn, report: CodeReported) -> Heard:
+        """Record a report that came late."""
         row = self._explained(await placements.live(turn.session, self._settings), report, turn)
+        if row is None and await self._is_echo(turn, report):
+            return Heard.ECHO
         if row is None:
             await self._foreign(turn, report)
-            return False
+            return Heard.FOREIGN
         asked = row["evidence"] == Evidence.REVOKING and row["asked"] == Asked.REMOVE
         removes = report.operation is Operation.DELETE or asked
         command = Command(
@@ -112,7 +123,21 @@ class Verdicts:
                 await self._confirmed(turn, command, address, "late report")
             case Rejected(reason=reason):
                 await self._rejected(turn, command, reason)
-        return True
+        return Heard.ANSWER
+
+    async def _is_echo(self, turn: Turn, report: CodeReported) -> bool:
+        """Does it name a number of ours, and tell nothing new of it? Somebody else draws others."""
+        member = self._capabilities.addressing is Addressing.MEMBER
+        column = "member" if member else "sequence"
+        number = report.address.member if member else report.address.sequence
+        if number is None:  # only the slot names it
+            return False
+        row = await placements.last_with(turn.session, self._settings, column, number)
+        if row is None:
+            return False
+        on_lock = row["evidence"] in {Evidence.CONFIRMED, Evidence.OBSERVED}
+        removes = report.operation is Operation.DELETE and isinstance(report.outcome, Confirmed)
+        return not (removes and on_lock and row["operation"] is None)
 
     async def _foreign(self, turn: Turn, report: CodeReported) -> None:
         added = report.operation is Operation.CREATE and isinstance(report.outcome, Confirmed)
@@ -284,7 +309,8 @@ class Verdicts:
         row = await turn.credential(command.credential_id)
         if row["wanted"] and from_text(row["valid_until"]) > turn.now:
             at = max(turn.now, from_text(row["valid_from"]))
-            await turn.schedule(JobKind.GEN, command.credential_id, at)
+            # A create that is heard of too late is not cleared away sooner and sooner: pauses grow.
+            await turn.go_on(JobKind.GEN, command.credential_id, at)
             await turn.schedule(JobKind.REV, command.credential_id, from_text(row["valid_until"]))
         await turn.revive()  # a slot is free
 
@@ -304,7 +330,7 @@ class Verdicts:
             case Rejected(reason=reason) if reason is not Refusal.DUPLICATE:
                 await turn.fail(command.kind, command.credential_id, reason)
                 return
-        await turn.hurry(command.kind, command.credential_id)
+        await turn.go_on(command.kind, command.credential_id, turn.now)
 
     async def _same_slot(self, turn: Turn, command: Command, address: CodeAddress) -> None:
         """A slot allotted anew proves that the unknown delete of the code before was done."""

@@ -8,7 +8,7 @@ from gateway.domain.entitlement import Because
 from gateway.domain.model import Evidence, Origin, Window
 from gateway.errors import StoreError
 from gateway.store import audit
-from gateway.store.credentials import pin_of, window_of
+from gateway.store.credentials import NEWEST, pin_of, window_of
 from gateway.store.database import Row, Session
 from gateway.store.moments import to_text
 from gateway.store.secretbox import SecretBox
@@ -65,7 +65,7 @@ async def get(session: Session, box: SecretBox, canary_id: str) -> CanaryRow:
     """A canary that is known."""
     row = await _credential(session, canary_id)
     code = await session.one(
-        "SELECT evidence, reason FROM placements WHERE credential_id = ? ORDER BY id DESC LIMIT 1",
+        f"SELECT p.evidence, p.reason FROM placements p WHERE p.credential_id = ? ORDER BY {NEWEST} LIMIT 1",
         (row["id"],),
     )
     return CanaryRow(

@@ -11,6 +11,10 @@ from gateway.store.moments import from_text, to_text
 from gateway.store.reservations import LIVE
 from gateway.store.secretbox import SecretBox
 
+REPLACED = "lock_replaced"  # the reason of a code on hardware that another has taken the place of
+NEWEST = f"p.reason IS '{REPLACED}' OR p.known_from IS 'retired', p.id DESC"
+"""The order of a credential's codes: what is on the hardware of now before what is not, newest first."""
+
 _ON_LOCK = (
     f"EXISTS (SELECT 1 FROM placements p WHERE p.credential_id = c.id AND p.evidence IN {LIVE})"
 )
@@ -239,7 +243,7 @@ async def doors(session: Session, box: SecretBox, reservation_id: str) -> list[D
     """The wanted doors of a stay. `confirmed`: its newest code is, with the door's present PIN."""
     rows = await session.all(
         "SELECT c.*, (SELECT p.evidence IN ('confirmed', 'observed') AND p.pin_hash = c.pin_hash"
-        " FROM placements p WHERE p.credential_id = c.id ORDER BY p.id DESC LIMIT 1) AS confirmed"
+        f" FROM placements p WHERE p.credential_id = c.id ORDER BY {NEWEST} LIMIT 1) AS confirmed"
         " FROM credentials c WHERE c.reservation_id = ? AND c.wanted = 1 ORDER BY c.id",
         (reservation_id,),
     )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from gateway.domain.messages import DoorPin, StayToTell
 from gateway.domain.model import Origin
 from gateway.store import meta
-from gateway.store.credentials import pin_of
+from gateway.store.credentials import NEWEST, pin_of
 from gateway.store.moments import from_text, to_text
 from gateway.store.secretbox import SecretBox
 from gateway.store.session import Row, Session
@@ -187,7 +187,7 @@ async def sending_since(session: Session, *, on: bool, now: datetime) -> datetim
 _STAYS = (
     "SELECT r.*, c.lock, c.pin_hash, (SELECT p.evidence IN ('confirmed', 'observed')"
     "  AND p.pin_hash IS c.pin_hash FROM placements p WHERE p.credential_id = c.id"
-    "  ORDER BY p.id DESC LIMIT 1) AS confirmed"
+    f"  ORDER BY {NEWEST} LIMIT 1) AS confirmed"
     " FROM reservations r JOIN credentials c ON c.reservation_id = r.id"
     " WHERE r.origin IN ('stays', 'guest') AND r.unit IS NOT NULL AND r.type IN ('booked', 'contract')"
     " AND r.deleted_at IS NULL AND r.blocked_at IS NULL AND r.held_since IS NULL"

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.domain.model import Evidence, Origin, ReservationType, Window
 from gateway.domain.status import DoorState, PinStatus, StayStatus, pin_status, stay_status
-from gateway.store.credentials import pin_of
+from gateway.store.credentials import NEWEST, pin_of
 from gateway.store.database import Row, Session
 from gateway.store.moments import from_text, to_text
 from gateway.store.placements import written_window
@@ -260,8 +260,8 @@ DOORS = (
     " g.run_at AS gen_at, g.attempts AS gen_attempts, v.run_at AS rev_at,"
     " v.attempts AS rev_attempts FROM credentials c"
     " JOIN reservations r ON r.id = c.reservation_id"
-    " LEFT JOIN placements p ON p.id = (SELECT max(id) FROM placements"
-    "  WHERE credential_id = coalesce(c.taken_over_by, c.id))"
+    " LEFT JOIN placements p ON p.id = (SELECT p.id FROM placements p"
+    f"  WHERE p.credential_id = coalesce(c.taken_over_by, c.id) ORDER BY {NEWEST} LIMIT 1)"
     " LEFT JOIN lock_status s ON s.lock = c.lock"
     " LEFT JOIN jobs g ON g.id = 'gen-' || c.id LEFT JOIN jobs v ON v.id = 'rev-' || c.id"
 )  # rows for `door_state`

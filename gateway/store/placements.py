@@ -19,14 +19,12 @@ from gateway.domain.model import (
 from gateway.domain.plan import Credential, LockState, Placement
 from gateway.domain.policy import window_to_write
 from gateway.store import generation, weekly
-from gateway.store.credentials import window_of
+from gateway.store.credentials import NEWEST, REPLACED, window_of
 from gateway.store.database import Row, Session
 from gateway.store.jobs import job_of
 from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
 from gateway.store.reservations import LIVE
 from gateway.store.secretbox import SecretBox
-
-REPLACED = "lock_replaced"  # the reason of a code on hardware that another has taken the place of
 
 
 async def lock_state(
@@ -75,7 +73,7 @@ async def _unsettled_stays(session: Session, lock: str) -> set[str]:
         " AND o.reservation_id IN (SELECT reservation_id FROM credentials WHERE lock = ?)"
         " AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || o.id)"
         " AND coalesce((SELECT p.evidence NOT IN ('confirmed', 'observed') OR p.pin_hash IS NOT o.pin_hash"
-        " FROM placements p WHERE p.credential_id = o.id ORDER BY p.id DESC LIMIT 1), 1)",
+        f" FROM placements p WHERE p.credential_id = o.id ORDER BY {NEWEST} LIMIT 1), 1)",
         (lock,),
     )
     return {row["reservation_id"] for row in rows}
@@ -351,7 +349,7 @@ async def doubted(session: Session, placement_id: int) -> None:
 async def last_with(
     session: Session, settings: LockSettings, column: str, number: int
 ) -> Row | None:
-    """The newest code on this very hardware under a slot or sequence number."""
+    """The newest code on this very hardware under a member, slot or sequence number."""
     return await session.one(
         f"SELECT * FROM placements WHERE lock = ? AND device_id = ? AND node_id IS ? AND {column} = ?"
         " AND evidence <> 'rejected' ORDER BY id DESC LIMIT 1",
@@ -390,6 +388,11 @@ async def doubt_unanswered(session: Session) -> int:
 
 async def doubt_replaced(session: Session, settings: LockSettings) -> list[str]:
     """Codes that are on other hardware than the lock is by now become `unknown`; their credentials."""
+    await session.execute(  # what is the lock's again is judged by what it says from now on
+        "UPDATE placements SET reason = 'the lock was replaced and is back' WHERE lock = ?"
+        f" AND reason = '{REPLACED}' AND device_id = ? AND node_id IS ?",
+        (settings.name, settings.device_id, settings.node_id),
+    )
     rows = await session.all(
         "UPDATE placements SET evidence = 'unknown', operation = NULL, operation_at = NULL,"
         f" reason = '{REPLACED}' WHERE lock = ? AND evidence IN {LIVE} AND reason IS NOT '{REPLACED}'"

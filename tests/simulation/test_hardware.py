@@ -298,3 +298,27 @@ def test_a_lock_that_was_reached_before_the_start_is_not_said_to_be_before_it_is
 
     over_starts(tmp_path, reached, silent, not_yet, None, still_not)
     assert said[-1] is False
+
+
+def back(house):
+    """The lock of before hangs where it was."""
+    house.apt_101 = house.old
+    house.changes.clear()
+
+
+def test_the_guest_of_a_lock_that_was_away_for_a_while_is_shown_as_the_lock_says(tmp_path):
+    async def before(house):
+        await arrived(house, house.flat_101)
+
+    async def meanwhile(house):
+        await house.until(lambda: house.apt_101.opens(house.guest_pin))
+        await house.pin_status(house.guest, "active")
+
+    async def after(house):
+        await house.clock.sleep(600)
+        assert house.apt_101.opens(house.guest_pin)
+        await house.pin_status(house.guest, "active")
+        doors = (await house.stay(house.guest))["credentials"]
+        assert {door["evidence"] for door in doors} == {"confirmed"}
+
+    over_starts(tmp_path, before, replaced, meanwhile, back, after)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain import events
+from gateway.simulator.lock import Push
 from tests.house import living
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -160,3 +161,55 @@ def test_a_pin_that_only_anothers_code_had_is_told_of(tmp_path):
         assert house.notices.events().count(events.CODE_ELSEWHERE) == 1
 
     living(tmp_path, story, policy={"mint_ahead": "72h"})
+
+
+def test_answers_that_come_after_the_repetition_are_ours(tmp_path):
+    async def story(house):
+        lock = house.apt_102
+        lock.faults.report_delay = 50.0  # the deadline is at 2
+        stay = house.book(house.flat_102, -HOUR, 3 * DAY)
+        await house.reconciled()
+        await house.clock.sleep(1800)
+        assert len(lock.duplicates) > 1
+        assert all(lock.duplicates)  # each under the same number
+        assert lock.opens(await house.pin(stay))
+        assert (await house.stay(stay))["pinStatus"] == "active"
+        assert events.LOCK_FOREIGN_WRITER not in house.notices.events()
+
+    living(tmp_path, story)
+
+
+@pytest.mark.parametrize("delay", [12.0, 25.0, 60.0])
+def test_a_lock_whose_answers_are_always_late_is_written_and_cleared(tmp_path, delay):
+    async def story(house):
+        lock = house.street  # members; the deadline is at 2
+        lock.faults.report_delay = delay
+        stay = house.book(house.flat_101, -HOUR, 3 * DAY)
+        await house.reconciled()
+        await house.clock.sleep(1800)
+        pin = await house.pin(stay)
+        assert lock.opens(pin)
+        assert (await house.stay(stay))["pinStatus"] == "active"
+        writes = lock.writes
+        await house.clock.sleep(1800)
+        assert lock.writes == writes
+        house.stays.change(stay, type="canceled")
+        await house.reconciled()
+        await house.clock.sleep(1800)
+        assert lock.codes == []
+        assert (await house.stay(stay))["pinStatus"] == "revoked"
+        assert events.LOCK_FOREIGN_WRITER not in house.notices.events()
+
+    living(tmp_path, story)
+
+
+def test_a_delete_of_a_live_code_that_we_did_not_ask_for_is_somebody_elses(tmp_path):
+    async def story(house):
+        lock = house.apt_102
+        await arrived(house)
+        (code,) = lock.codes
+        words = code.sequence.to_bytes(2) + b"\x00\x01\x00\x00"
+        lock.push(Push(lock.dps["delete"], words + b"\x01"))
+        await house.until(lambda: events.LOCK_FOREIGN_WRITER in house.notices.events(), 120)
+
+    living(tmp_path, story)
