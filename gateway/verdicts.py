@@ -312,6 +312,7 @@ class Verdicts:
             # A create that is heard of too late is not cleared away sooner and sooner: pauses grow.
             await turn.go_on(JobKind.GEN, command.credential_id, at)
             await turn.schedule(JobKind.REV, command.credential_id, from_text(row["valid_until"]))
+            await credentials.note_reason(turn.session, command.credential_id, None)
         await turn.revive()  # a slot is free
 
     async def _number_told(

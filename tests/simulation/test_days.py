@@ -152,6 +152,33 @@ def test_a_report_that_comes_late_confirms_what_was_unknown_without_another_writ
     living(tmp_path, story)
 
 
+async def reason_of(house, stay):
+    doors = (await house.stay(stay))["credentials"]
+    return next(door["reason"] for door in doors if door["lock"] == "apt-101")
+
+
+def test_a_stay_moved_ahead_has_nothing_against_it_once_the_late_report_of_its_delete_came(
+    tmp_path,
+):
+    async def story(house):
+        stay = house.book(house.flat_101, HOUR, 2 * DAY)
+        await house.reconciled()
+        await house.pin_status(stay, "active")
+        house.apt_101.faults.report_delay = 30.0
+        house.rebook(stay, 3 * DAY, 2 * DAY)
+        await house.reconciled()
+        await house.clock.sleep(20)
+        assert "in time" in await reason_of(house, stay)
+        await house.clock.sleep(90)
+        assert house.apt_101.codes == []
+        assert await reason_of(house, stay) is None
+        await at(house, START + 3 * DAY - 4 * HOUR)
+        assert (await house.stay(stay))["pinStatus"] == "planned"
+        assert events.PIN_AT_RISK not in house.notices.events()
+
+    living(tmp_path, story)
+
+
 def test_a_lock_that_shows_that_it_is_back_gets_its_pin_at_once(tmp_path):
     async def story(house):
         inside = house.book(house.flat_102, -HOUR, 2 * DAY)
