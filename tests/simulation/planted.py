@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import structlog
 
-from gateway import credentials as queues, ledger, minting, reconciler, verdicts
+from gateway import credentials as queues, derivation, ledger, minting, verdicts
 from gateway.domain import entitlement, plan, policy
 from gateway.domain.jobs import JobKind
 from gateway.domain.model import Operation
@@ -120,7 +120,7 @@ def _forgets_the_cancelled():
     async def withdraw(_session, _withdrawals, _now):
         """Nothing is withdrawn."""
 
-    reconciler.credentials.withdraw = withdraw
+    derivation.credentials.withdraw = withdraw
 
 
 def _takes_the_apps_number():
@@ -166,10 +166,16 @@ PLANTED = {
 
 
 def find(name):
-    """The first seed of two hundred that catches a planted bug by its invariant, None without one."""
+    """The first seed of two hundred that catches a planted bug by its invariant, None without one.
+
+    Raises:
+        RuntimeError: a story could not be played: the bug cannot be planted there any more.
+    """
     planted = PLANTED[name]
     for seed in range(_SEEDS):
         outcome, _ = play_apart(story_of(seed), planted.plant)
+        if outcome.which == "!":
+            raise RuntimeError(f"{name}: {outcome.text}")
         if planted.breaks in outcome.letters:
             return outcome
     return None
