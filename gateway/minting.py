@@ -73,7 +73,8 @@ class Mint:
     async def renew(self, session: Session, reservation_id: str, now: datetime) -> bool:
         """Mint another PIN for all doors of the stay that are not over; False if none is.
 
-        The same guest's stays after it do not inherit the old one.
+        The same guest's stays after it do not inherit the old one; those before it whose code it has
+        taken over go on with the new one.
 
         Raises:
             NoPinLeftError: the rules leave none.
@@ -84,6 +85,7 @@ class Mint:
         await credentials.forget_refusals(session, reservation_id)
         await credentials.forget_inherited(session, reservation_id)
         await self._mint(session, reservation_id, doors, now, avoid=old)
+        await credentials.share_pins(session, self._box, reservation_id)
         return bool(doors)
 
     async def replace_refused(self, session: Session, credential_id: str, now: datetime) -> bool:

@@ -332,6 +332,20 @@ async def set_pin(session: Session, box: SecretBox, credential_id: str, value: s
     )
 
 
+async def share_pins(session: Session, box: SecretBox, reservation_id: str) -> None:
+    """The same guest's stays whose codes this one has taken over get the PINs that it has."""
+    rows = await session.all(
+        "WITH RECURSIVE heir (id, of) AS (SELECT id, id FROM credentials WHERE reservation_id = ?"
+        " UNION SELECT c.id, heir.of FROM credentials c JOIN heir ON c.taken_over_by = heir.id)"
+        " SELECT id, of FROM heir WHERE id <> of",
+        (reservation_id,),
+    )
+    for row in rows:
+        value = await pin(session, box, row["of"])
+        if value is not None:
+            await set_pin(session, box, row["id"], value)
+
+
 async def forget_pin(session: Session, credential_id: str) -> None:
     """The PIN is lost: another one will be minted."""
     await session.execute(

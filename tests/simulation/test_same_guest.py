@@ -63,3 +63,23 @@ def test_a_later_stay_that_ends_first_leaves_the_guest_inside(tmp_path):
         assert house.street.codes == house.apt_101.codes == []
 
     living(tmp_path, story, policy={"revoke_after": "1h"})
+
+
+def test_a_later_stay_that_gets_another_pin_gives_it_to_the_one_before(tmp_path):
+    async def story(house):
+        first, later, old = await both_inside(house, (-HOUR, DAY), (-HOUR / 2, DAY))
+        await house.api("POST", f"/api/admin/reservations/{later}/reissue-pin")
+        await house.clock.sleep(60)
+        new = await house.pin(later)
+        assert new != old
+        assert await house.pin(first) == new
+        await house.pin_status(first, "active")
+        assert not house.street.opens(old)
+
+        house.stays.cancel(later)
+        await house.reconciled()
+        await house.clock.sleep(60)
+        await goes_on(house, new, DAY / 2)
+        await house.pin_status(first, "active")
+
+    living(tmp_path, story)
