@@ -87,12 +87,14 @@ class Verdicts:
             detail = "the lock was replaced: its code on the old one is unknown from now on"
             await turn.tell(events.LOCK_REPLACED, credential_id, detail)
         await placements.forget_refused_elsewhere(turn.session, self._settings)
-        for credential_id in await placements.doubt_returned(turn.session, self._settings):
+        back = await placements.take_back(turn.session, self._settings)
+        back += await placements.doubt_returned(turn.session, self._settings)
+        for credential_id in back:
             await credentials.reopen(turn.session, credential_id)
             row = await turn.credential(credential_id)
             over = not row["wanted"] or from_text(row["valid_until"]) <= turn.now
             await turn.schedule(JobKind.REV if over else JobKind.GEN, credential_id, turn.now)
-            detail = "the lock was retired and is back: its code may still be on it"
+            detail = "the lock of before is back: its code may still be on it"
             await turn.tell(events.CREDENTIAL_UNKNOWN, credential_id, detail)
         return len(doubted)
 

@@ -387,15 +387,14 @@ async def doubt_unanswered(session: Session) -> int:
 
 
 async def doubt_replaced(session: Session, settings: LockSettings) -> list[str]:
-    """Codes that are on other hardware than the lock is by now become `unknown`; their credentials."""
-    await session.execute(  # what is the lock's again is judged by what it says from now on
-        "UPDATE placements SET reason = 'the lock was replaced and is back' WHERE lock = ?"
-        f" AND reason = '{REPLACED}' AND device_id = ? AND node_id IS ?",
-        (settings.name, settings.device_id, settings.node_id),
-    )
+    """Codes that are on other hardware than the lock is by now become `unknown`; their credentials.
+
+    A delete of unknown outcome stays one: when that hardware is back, no new code may get its slot before.
+    """
     rows = await session.all(
-        "UPDATE placements SET evidence = 'unknown', operation = NULL, operation_at = NULL,"
-        f" reason = '{REPLACED}' WHERE lock = ? AND evidence IN {LIVE} AND reason IS NOT '{REPLACED}'"
+        "UPDATE placements SET evidence = 'unknown', operation = iif(operation = 'delete', 'delete', NULL),"
+        f" operation_at = iif(operation = 'delete', operation_at, NULL), reason = '{REPLACED}'"
+        f" WHERE lock = ? AND evidence IN {LIVE} AND reason IS NOT '{REPLACED}'"
         " AND (device_id <> ? OR node_id IS NOT ?) RETURNING credential_id",
         (settings.name, settings.device_id, settings.node_id),
     )
@@ -409,6 +408,17 @@ async def forget_refused_elsewhere(session: Session, settings: LockSettings) -> 
         " AND (device_id <> ? OR node_id IS NOT ?)",
         (settings.name, settings.device_id, settings.node_id),
     )
+
+
+async def take_back(session: Session, settings: LockSettings) -> list[str]:
+    """Codes on hardware that had been replaced and is the lock's again; their credentials."""
+    rows = await session.all(
+        "UPDATE placements SET reason = 'the lock was replaced and is back' WHERE lock = ?"
+        f" AND evidence IN {LIVE} AND reason = '{REPLACED}' AND device_id = ? AND node_id IS ?"
+        " RETURNING credential_id",
+        (settings.name, settings.device_id, settings.node_id),
+    )
+    return [row["credential_id"] for row in rows]
 
 
 async def doubt_returned(session: Session, settings: LockSettings) -> list[str]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from gateway.domain import events
 from gateway.simulator.families import BleLock
+from gateway.simulator.lock import Order
 from gateway.store import jobs
 from tests.house import START, UNHURRIED, a_house
 from tests.virtual_time import run_virtual
@@ -322,3 +323,54 @@ def test_the_guest_of_a_lock_that_was_away_for_a_while_is_shown_as_the_lock_says
         assert {door["evidence"] for door in doors} == {"confirmed"}
 
     over_starts(tmp_path, before, replaced, meanwhile, back, after)
+
+
+def test_a_delete_that_was_never_heard_of_takes_no_new_guests_code_when_the_lock_is_back(tmp_path):
+    async def before(house):
+        await arrived(house, house.flat_101)
+        house.apt_101.faults.order = Order.ACK_ONLY
+        house.stays.change(house.guest, type="canceled")
+        await house.reconciled()
+        await house.until(lambda: not house.apt_101.codes)
+
+    async def meanwhile(house):
+        house.next = house.book(house.flat_101, HOUR, 2 * DAY)
+        await house.reconciled()
+        await house.pin_status(house.next, "active")
+
+    def healed(house):
+        back(house)
+        house.apt_101.faults.order = Order.ACK_FIRST
+
+    async def after(house):
+        await house.clock.sleep(600)
+        pin = await house.pin(house.next)
+        assert house.apt_101.opens(pin)
+        assert [code.pin for code in house.apt_101.codes] == [pin]
+        await house.pin_status(house.next, "active")
+
+    over_starts(tmp_path, before, replaced, meanwhile, healed, after)
+
+
+def test_a_code_that_was_to_go_when_its_lock_was_replaced_goes_when_that_is_back(tmp_path):
+    async def before(house):
+        await arrived(house, house.flat_101)
+        house.apt_101.faults.order = Order.SILENT
+        house.stays.change(house.guest, type="canceled")
+        house.apt_101.faults.refusals = [0x01] * 3
+        await house.reconciled()
+        assert house.apt_101.codes
+
+    async def meanwhile(house):
+        await house.clock.sleep(60)
+
+    def healed(house):
+        back(house)
+        house.apt_101.faults.order = Order.ACK_FIRST
+        house.apt_101.faults.refusals = []
+
+    async def after(house):
+        await house.until(lambda: not house.apt_101.codes)
+        await house.pin_status(house.guest, "revoked")
+
+    over_starts(tmp_path, before, replaced, meanwhile, healed, after)
