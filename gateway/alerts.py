@@ -1,14 +1,14 @@
 """Warns people in time: looks at what holds, and tells what they do not know yet."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
 
 from gateway.clock import Clock
-from gateway.domain.alerts import Steps, Telling, follow
+from gateway.domain.alerts import Alert, Condition, Steps, Telling, follow
 from gateway.domain.conditions import conditions
 from gateway.domain.model import Property
 from gateway.errors import StoreError
@@ -115,6 +115,20 @@ class Alerts:
 
     async def _steps(self, session: Session, now: datetime) -> Steps:
         standing = await alerts.standing(session)
+        return follow(await self._conditions(session, standing, now), standing, now)
+
+    async def present(self) -> list[Condition]:
+        """What holds now, told or not."""
+        now = self._now().replace(microsecond=0)
+
+        async def body(session: Session) -> list[Condition]:
+            return await self._conditions(session, await alerts.standing(session), now)
+
+        return await self._database.read(body)
+
+    async def _conditions(
+        self, session: Session, standing: Iterable[Alert], now: datetime
+    ) -> list[Condition]:
         units = unit_by_listing(self._site.units, await reservations.accommodations(session))
         facts = await alerts.facts(
             session,
@@ -124,21 +138,32 @@ class Alerts:
             clock_doubt=self._senses.clock_doubt(),
             now=now,
         )
-        told = {one.key for one in standing if one.told}
-        return follow(conditions(facts, told, now), standing, now)
+        return conditions(facts, {one.key for one in standing if one.told}, now)
 
 
 def _notice(telling: Telling, now: datetime) -> Notice:
     condition = telling.condition
+    if condition is not None:
+        return replace(notice_of(condition, now), id=telling.id, again=telling.again)
     return Notice(
         event=telling.event,
         at=now,
         subject=telling.subject,
-        detail="it is over" if condition is None else condition.detail,
+        detail="it is over",
         id=telling.id,
-        over=condition is None,
-        again=telling.again,
+        over=True,
         unit=telling.unit,
-        arrival=None if condition is None else condition.arrival,
-        obstacles=() if condition is None else condition.obstacles,
+    )
+
+
+def notice_of(condition: Condition, now: datetime) -> Notice:
+    """A condition as people are told of it when it begins."""
+    return Notice(
+        event=condition.event,
+        at=now,
+        subject=condition.subject,
+        detail=condition.detail,
+        unit=condition.unit,
+        arrival=condition.arrival,
+        obstacles=condition.obstacles,
     )

@@ -15,14 +15,16 @@ import structlog
 
 from gateway.access import ManualAccess
 from gateway.acts import Acts
-from gateway.alerts import Alerts, Senses
+from gateway.alerts import Alerts, Senses, notice_of
 from gateway.assembly import build_locks, devices, messages_setup, stays_client, tls_context
 from gateway.canaries import Canaries
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.credentials import Credentials
 from gateway.derivation import Derivation
+from gateway.domain.alerts import Condition
 from gateway.domain.jobs import Job
+from gateway.domain.messages import Composed
 from gateway.domain.model import Property
 from gateway.errors import RunInProgressError, StaysRefusedError, StoreError
 from gateway.jobs import crontab
@@ -30,6 +32,7 @@ from gateway.jobs.scheduler import JobScheduler
 from gateway.minting import Mint
 from gateway.notify.log import LogNotifier
 from gateway.notify.outbox import Outbox
+from gateway.notify.texts import Texts
 from gateway.pin_mending import PinMender
 from gateway.ports import LockEvent, Notifier
 from gateway.preview import Preview, preview
@@ -48,12 +51,16 @@ from gateway.web.app import Access, build_app
 from gateway.web.auth import load_secret
 from gateway.web.commissioning import CommissioningApi
 from gateway.web.hosts import Hosts
+from gateway.web.links import LinksApi, SignInLinks
 from gateway.web.listener import Listener, is_local
 from gateway.web.manual_access import ManualAccessApi
 from gateway.web.matching import MatchingApi
 from gateway.web.messages import MessageApi
 from gateway.web.meter import PrometheusMeter
 from gateway.web.metrics import MetricsApi, Present
+from gateway.web.page.frame import Place
+from gateway.web.page.pages import Pages, build_pages
+from gateway.web.reveals import Reveals
 
 _STALE_AFTER = 3  # missed looks
 _REST_SECONDS = 2.0  # what is under way at the end has so long to be answered
@@ -253,9 +260,12 @@ class Gateway:
             monotonic=timekeeper.monotonic,
             now=timekeeper.now,
         )
+        self._reveals = Reveals(
+            database=database, box=self.box, composer=self._outbox, clock=timekeeper
+        )
         api = Api(
             database=database,
-            box=self.box,
+            reveals=self._reveals,
             daemon=self,
             lock_names=lambda: tuple(self._locks.locks),
             zone=lambda: self._site.zone,
@@ -267,14 +277,32 @@ class Gateway:
             is_local=is_local,
             hosts=Hosts(config.http.names),
         )
+        tls = tls_context(config, paths.folder, clock.now())
+        links = SignInLinks(secret=access.secret, clock=clock)
+        self._acts = Acts(
+            database=database,
+            derivation=self._derivation,
+            revive=self._credentials.revive,
+            now=timekeeper.now,
+        )
+        self._access = ManualAccess(
+            database=database,
+            derivation=self._derivation,
+            revive=self._credentials.revive,
+            holds_weekly=self._credentials.holds_weekly,
+            now=timekeeper.now,
+        )
+        matching = MatchingApi(source=lambda: self._stays, site=lambda: self._site)
         self.listener = Listener(
             build_app(
                 api,
                 CommissioningApi(canaries=self._canaries, credentials=self._credentials),
                 self._acts_api(),
                 self._access_api(),
-                MatchingApi(source=lambda: self._stays, site=lambda: self._site),
-                MessageApi(database=database, composer=self._outbox, clock=timekeeper),
+                matching,
+                MessageApi(reveals=self._reveals),
+                LinksApi(links),
+                self._pages(access, links, matching, has_tls=tls is not None),
                 MetricsApi(
                     meter=self._meter,
                     database=database,
@@ -285,7 +313,7 @@ class Gateway:
                 access=access,
                 clock=clock,
             ),
-            tls=tls_context(config, paths.folder, clock.now()),
+            tls=tls,
             is_local=is_local,
         )
 
@@ -388,36 +416,55 @@ class Gateway:
         return self._config
 
     def _acts_api(self) -> ActsApi:
-        acts = Acts(
-            database=self._database,
-            derivation=self._derivation,
-            revive=self._credentials.revive,
-            now=self._timekeeper.now,
-        )
         return ActsApi(
-            acts=acts,
+            acts=self._acts,
             preview=self._preview,
             database=self._database,
             zone=lambda: self._site.zone,
             clock=self._timekeeper,
-            clock_trusted=lambda: self._timekeeper.verdict.trusted,
+            clock_trusted=self._clock_trusted,
         )
 
     def _access_api(self) -> ManualAccessApi:
-        access = ManualAccess(
-            database=self._database,
-            derivation=self._derivation,
-            revive=self._credentials.revive,
-            holds_weekly=self._credentials.holds_weekly,
-            now=self._timekeeper.now,
-        )
         return ManualAccessApi(
-            access=access,
+            access=self._access,
             database=self._database,
             zone=lambda: self._site.zone,
             clock=self._timekeeper,
-            clock_trusted=lambda: self._timekeeper.verdict.trusted,
+            clock_trusted=self._clock_trusted,
         )
+
+    def _pages(
+        self, access: Access, links: SignInLinks, matching: MatchingApi, *, has_tls: bool
+    ) -> Pages:
+        return build_pages(
+            access=access,
+            has_tls=has_tls,
+            links=links,
+            place=self._place,
+            property_=lambda: self._site,
+            daemon=self,
+            database=self._database,
+            reveals=self._reveals,
+            acts=self._acts,
+            manual=self._access,
+            holds_weekly=self._credentials.holds_weekly,
+            worries=self._alerts.present,
+            explain=self._explain,
+            suggestions=matching.found,
+            clock=self._timekeeper,
+        )
+
+    def _place(self) -> Place:
+        site = self._config.site
+        return Place(name=site.name, language=site.language, zone=self._site.zone)
+
+    def _explain(self, condition: Condition, *, language: str) -> Composed:
+        texts = Texts(language=language, zone=self._site.zone)
+        return texts.notice(notice_of(condition, self._timekeeper.now()))
+
+    def _clock_trusted(self) -> bool:
+        return self._timekeeper.verdict.trusted
 
     def _present(self) -> Present:
         return Present(

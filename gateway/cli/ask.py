@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from gateway.cli.daemon import ask, make_token
+from gateway.cli.daemon import ask, make_token, page_url
 from gateway.cli.pins import local
 from gateway.cli.settings import (
     DEFAULT_CONFIG,
@@ -134,16 +134,26 @@ def token(
     *,
     ttl: Annotated[str, typer.Option(help='How long it is valid: "12h", "30m", "7d".')] = "12h",
     subject: Annotated[str, typer.Option(help="Whose it is; the audit trail names it.")] = "admin",
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link", help="A link instead that signs in to the page, once, in 10 minutes."
+        ),
+    ] = False,
 ) -> None:
-    """Print an admin's token for the HTTP API."""
+    """Print an admin's token for the HTTP API, or a link to the page."""
     matched = re.fullmatch(r"(\d{1,4})([mhd])", ttl)
     if matched is None:
         fail('--ttl is a duration such as "12h", "30m" or "7d"')
     unit = {"m": "minutes", "h": "hours", "d": "days"}[matched[2]]
+    lives = timedelta(**{unit: int(matched[1])})
     settings, paths = read_config(config)
-    write_line(
-        make_token(settings, paths, subject=subject, ttl=timedelta(**{unit: int(matched[1])}))
-    )
+    if not link:
+        write_line(make_token(settings, paths, subject=subject, ttl=lives))
+        return
+    wanted = {"subject": subject, "sessionSeconds": int(lives.total_seconds())}
+    made = ask(settings, paths, "POST", "/api/admin/sign-in-links", wanted).data()
+    write_line(page_url(settings) + made["path"])
 
 
 def held(

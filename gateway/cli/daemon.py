@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import json
 import os
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, BinaryIO
@@ -14,12 +15,14 @@ from gateway.app import Paths, signing_secret
 from gateway.cli.settings import EXIT_NO_DAEMON, fail
 from gateway.clock import SystemClock
 from gateway.config import Config
+from gateway.config.model import is_loopback
 from gateway.errors import GatewayError
 from gateway.web.auth import issue_token
 
 _PATIENCE = 10.0  # seconds
 _LONG_TIMEOUT = aiohttp.ClientTimeout(total=130)
 _PIECE = 64 * 1024
+_ELSEWHERE = ("192.0.2.1", 9)  # of the addresses for documentation
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
 
@@ -52,6 +55,27 @@ def person() -> str:
         return f"cli:{os.environ.get('SUDO_USER') or getpass.getuser()}"
     except (KeyError, OSError):  # an account without a name
         return f"cli:{os.getuid()}"
+
+
+def page_url(config: Config) -> str:
+    """Where the page is for a browser, on another machine of the LAN if it is served there."""
+    http = config.http
+    if is_loopback(http.host):
+        return base_url(config)
+    host = _own_address() if http.host in _EVERYWHERE else http.host
+    scheme = "http" if http.tls == "off" and http.tls_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{http.port}"
+
+
+def _own_address() -> str:
+    """This machine's address on the LAN; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_ELSEWHERE)
+        except OSError:  # no network
+            return f"{socket.gethostname()}.local"
+        address: str = probe.getsockname()[0]
+        return address
 
 
 def make_token(config: Config, paths: Paths, *, subject: str, ttl: timedelta) -> str:

@@ -1,7 +1,7 @@
 """`gateway match`: which lock belongs to which listing."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -16,6 +16,7 @@ from gateway.cli.settings import (
     write_line,
 )
 from gateway.domain.matching import THRESHOLD
+from gateway.web.matching import as_toml
 
 
 def match(
@@ -47,21 +48,10 @@ def match(
             "yes" if one["mapped"] else "no",
         )
     console.print(table)
-    write_line(as_toml([one for one in found if not one["mapped"]]))
-
-
-def as_toml(suggestions: list[dict[str, Any]]) -> str:
-    """One [[listings]] for each listing; JSON's strings are TOML's too."""
-    locks: dict[str, list[str]] = {}
-    names: dict[str, str] = {}
-    for one in suggestions:
-        listing = one["listing"]
-        stays_id = listing["code"] or listing["id"]
-        locks.setdefault(stays_id, []).append(one["lock"])
-        names[stays_id] = listing["name"]
-    return "\n".join(
-        f"[[listings]]\nstays_id = {json.dumps(stays_id)}\n"
-        f"name = {json.dumps(names[stays_id], ensure_ascii=False)}\n"
-        f"locks = {json.dumps(sorted(mine))}\n"
-        for stays_id, mine in locks.items()
+    write_line(
+        as_toml(
+            (one["lock"], one["listing"]["code"] or one["listing"]["id"], one["listing"]["name"])
+            for one in found
+            if not one["mapped"]
+        )
     )

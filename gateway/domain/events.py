@@ -40,6 +40,8 @@ STAY_MISSING = "stay.missing"
 STAY_OVERLAP = "stay.overlap"
 LISTING_UNMAPPED = "listing.unmapped"
 
+ADMIN_SIGNED_IN = "admin.signed_in"
+
 RECONCILE_ASKED = "reconcile.asked"
 RECONCILE_STARTED = "reconcile.started"
 RECONCILE_SUCCEEDED = "reconcile.succeeded"

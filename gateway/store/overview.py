@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from gateway.domain import events
 from gateway.domain.model import Evidence, Origin, ReservationType, Window
 from gateway.domain.status import DoorState, PinStatus, StayStatus, pin_status, stay_status
 from gateway.store.credentials import NEWEST, pin_of
@@ -16,6 +17,7 @@ from gateway.store.reservations import LIVE
 from gateway.store.secretbox import SecretBox
 
 PAGE = 50
+_SHOWN_DIGITS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,11 @@ class DoorPin:
     lock: str
     window: Window
     pin: str = field(repr=False)
+
+    def masked(self) -> "DoorPin":
+        """The same with the last digits of its PIN alone."""
+        hidden = len(self.pin) - _SHOWN_DIGITS
+        return replace(self, pin="*" * hidden + self.pin[hidden:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +245,35 @@ async def present_stays(session: Session, now: datetime, *, clock_trusted: bool)
         (to_text(now),),
     )
     return await _views(session, rows, now, clock_trusted=clock_trusted)
+
+
+async def stays_between(
+    session: Session, start: datetime, end: datetime, now: datetime, *, clock_trusted: bool
+) -> list[StayView]:
+    """All with a right to a PIN, now or once, whose nights meet [start, end), by arrival."""
+    rows = await session.all(
+        "SELECT * FROM reservations WHERE origin <> 'canary' AND type IN ('booked', 'contract')"
+        " AND deleted_at IS NULL AND check_out_at > ? AND check_in_at < ?"
+        " ORDER BY check_in_at, id",
+        (to_text(start), to_text(end)),
+    )
+    return await _views(session, rows, now, clock_trusted=clock_trusted)
+
+
+async def first_openings(
+    session: Session, reservation_ids: Sequence[str]
+) -> dict[str, list[tuple[str, str]]]:
+    """When and at which lock each PIN of these stays was first seen to open."""
+    marks = ", ".join("?" * len(reservation_ids))
+    rows = await session.all(
+        f"SELECT reservation_id, at, lock FROM audit_log WHERE reservation_id IN ({marks})"
+        " AND event = ? ORDER BY id",
+        (*reservation_ids, events.CREDENTIAL_OBSERVED),
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        found.setdefault(row["reservation_id"], []).append((row["at"], row["lock"] or ""))
+    return found
 
 
 async def audit_of(session: Session, reservation_id: str) -> list[AuditView]:

@@ -16,15 +16,14 @@ from gateway.domain.status import StayStatus
 from gateway.store import audit, overview
 from gateway.store.database import Database, Session
 from gateway.store.moments import to_text, to_text_or_none
-from gateway.store.overview import AuditView, DoorPin, LockView, Run, StayView
-from gateway.store.secretbox import SecretBox
+from gateway.store.overview import AuditView, LockView, Run, StayView
 from gateway.timekeeping import ClockState
 from gateway.web.answers import answer, body_of, data
 from gateway.web.auth import ACTOR, SAFE_CHANNEL
 from gateway.web.queries import moment_of, page_of
+from gateway.web.reveals import Reveals, Shown
 from gateway.web.stays import stay_document
 
-_SHOWN_DIGITS = 2
 _MOST_SECONDS = 4.0  # of listening: a request has 5 s
 _PIECE = 64 * 1024
 
@@ -80,14 +79,14 @@ class Api:
         self,
         *,
         database: Database,
-        box: SecretBox,
+        reveals: Reveals,
         daemon: Daemon,
         lock_names: Callable[[], tuple[str, ...]],
         zone: Callable[[], ZoneInfo],
         clock: Clock,
     ) -> None:
         self._database = database
-        self._box = box
+        self._reveals = reveals
         self._daemon = daemon
         self._lock_names = lock_names
         self._zone = zone
@@ -240,20 +239,15 @@ class Api:
         reveal = request.query.get("reveal", "false")
         if reveal not in {"true", "false"}:
             raise web.HTTPBadRequest(text="reveal is true or false")
-
-        async def body(session: Session) -> tuple[str | None, list[DoorPin]]:
-            found = await overview.find(session, request.match_info["id"])
-            doors = [] if found is None else await overview.pins(session, self._box, found)
-            return found, doors
-
-        found, doors = await self._database.read(body)
-        if found is None or not doors:
-            raise web.HTTPNotFound(text="there is no PIN for such a reservation")
-        if reveal == "true":
+        id_or_code = request.match_info["id"]
+        shown = await self._reveals.masked(id_or_code)
+        if shown is not None and reveal == "true":
             if not request[SAFE_CHANNEL]:
                 return _insecure()
-            await self._audit(request[ACTOR], events.PIN_REVEALED, "shown in full", found)
-        return data(_pin(doors, reveal=reveal == "true"))
+            shown = await self._reveals.whole(id_or_code, actor=request[ACTOR])
+        if shown is None:
+            raise web.HTTPNotFound(text="there is no PIN for such a reservation")
+        return data(_pin(shown))
 
     async def _audit(
         self, actor: str, event: str, detail: str, reservation_id: str | None = None
@@ -339,26 +333,20 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _pin(doors: list[DoorPin], *, reveal: bool) -> dict[str, Any]:
-    show: Callable[[str], str] = (lambda pin: pin) if reveal else _masked
-    one = {door.pin for door in doors}
+def _pin(shown: Shown) -> dict[str, Any]:
     return {
-        "pin": show(doors[0].pin) if len(one) == 1 else None,
-        "expiresAt": to_text(max(door.window.valid_until for door in doors)),
+        "pin": shown.pin,
+        "expiresAt": to_text(max(door.window.valid_until for door in shown.doors)),
         "doors": [
             {
                 "lock": door.lock,
-                "pin": show(door.pin),
+                "pin": door.pin,
                 "validFrom": to_text(door.window.valid_from),
                 "validUntil": to_text(door.window.valid_until),
             }
-            for door in doors
+            for door in shown.doors
         ],
     }
-
-
-def _masked(pin: str) -> str:
-    return "*" * (len(pin) - _SHOWN_DIGITS) + pin[-_SHOWN_DIGITS:]
 
 
 def _lock(view: LockView) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,16 +10,7 @@ import structlog
 from aiohttp import web
 
 from gateway.clock import Clock
-from gateway.errors import (
-    CannotListenError,
-    NoPinLeftError,
-    NoRightToPinError,
-    NoSuchStayError,
-    RunInProgressError,
-    StaysRefusedError,
-    StaysUnavailableError,
-    StoreError,
-)
+from gateway.errors import StoreError
 from gateway.web.api import Api
 from gateway.web.auth import (
     ACTOR,
@@ -31,6 +22,7 @@ from gateway.web.auth import (
 )
 from gateway.web.hosts import Hosts
 from gateway.web.matching import PATH as MATCHES
+from gateway.web.problems import PROBLEMS
 from gateway.web.request_ids import named, put_into
 
 _MOST_BYTES = 16 * 1024
@@ -51,16 +43,6 @@ _HEADERS = {  # of every response that sets no other
     "X-Frame-Options": "DENY",
 }
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-
-_PROBLEMS: Mapping[type[Exception], tuple[int, str]] = {
-    RunInProgressError: (409, "run_in_progress"),
-    NoSuchStayError: (404, "not_found"),
-    NoRightToPinError: (409, "no_right_to_pin"),
-    NoPinLeftError: (409, "no_pin_left"),
-    StaysUnavailableError: (503, "stays_unavailable"),
-    StaysRefusedError: (503, "stays_refused"),
-    CannotListenError: (503, "cannot_listen"),
-}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -141,8 +123,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as problem:
         code = _CODES.get(problem.status, "bad_request")
         return error(problem.status, code, problem.text or problem.reason)
-    except tuple(_PROBLEMS) as problem:
-        status, code = _PROBLEMS[type(problem)]
+    except tuple(PROBLEMS) as problem:
+        status, code = PROBLEMS[type(problem)]
         return error(status, code, str(problem))
     except StoreError as problem:
         _log.error("request.refused", path=request.path, reason=str(problem))

@@ -2,7 +2,8 @@
 
 import secrets
 from collections import deque
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jwt
@@ -14,6 +15,7 @@ ROLE = "admin"
 ACTOR = web.RequestKey("actor", str)  # the subject of the request's token
 SAFE_CHANNEL = web.RequestKey("safe_channel", bool)  # may secrets and changes travel on it?
 _SECRET_BYTES = 32
+_LAST_MOMENT = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 _MOST_ADDRESSES = 1024  # IPv6 gives everybody more than can be remembered
 _BAD_TOKENS, _BAD_TOKENS_SECONDS = 5, 60.0
 
@@ -32,6 +34,14 @@ def issue_token(secret: str, *, subject: str, ttl: timedelta, now: datetime) -> 
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a valid admin's token says."""
+
+    subject: str
+    expires_at: datetime
+
+
 def verify(secret: str, header: str | None, now: datetime) -> str:
     """The subject of the token in an Authorization header.
 
@@ -42,9 +52,19 @@ def verify(secret: str, header: str | None, now: datetime) -> str:
     scheme, _, token = (header or "").partition(" ")
     if scheme.lower() != "bearer":
         raise UnauthorizedError("no bearer token")
+    return claims_of(secret, token.strip(), now).subject
+
+
+def claims_of(secret: str, token: str, now: datetime) -> Claims:
+    """What a token says.
+
+    Raises:
+        UnauthorizedError: expired, without an end, or of another key.
+        ForbiddenError: of another role.
+    """
     try:
         claims = jwt.decode(
-            token.strip(),
+            token,
             secret,
             algorithms=["HS256"],
             # expiry is judged below, by the gateway's own clock
@@ -57,7 +77,8 @@ def verify(secret: str, header: str | None, now: datetime) -> str:
         raise UnauthorizedError("the token has expired")
     if claims.get("role") != ROLE:
         raise ForbiddenError("the token's role is not admin")
-    return str(claims["sub"])
+    last = min(expires, _LAST_MOMENT)
+    return Claims(subject=str(claims["sub"]), expires_at=datetime.fromtimestamp(last, tz=UTC))
 
 
 def load_secret(path: Path) -> str:

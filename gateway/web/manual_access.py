@@ -23,7 +23,7 @@ from gateway.web.auth import ACTOR
 from gateway.web.queries import page_of, parse_moment
 from gateway.web.stays import credential_documents
 
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _FIELDS = frozenset({"kind", "name", "phone", "unit", "locks", "from", "until", "weekly", "reason"})
 _MOST_LOCKS = 50
 _LONGEST_PHONE = 40
@@ -67,15 +67,8 @@ class ManualAccessApi:
     async def give(self, request: web.Request) -> web.Response:
         """Give somebody a PIN."""
         body = await body_of(request)
-        now = self._clock.now().replace(microsecond=0)
         try:
-            asked = Asked(
-                kind=_kind(body),
-                name=_text(body, "name"),
-                phone=_phone(body, None),
-                terms=_terms(body, Terms(unit=None, locks=())),
-                span=self._span(body, start=now, end=None),
-            )
+            asked = asked_in(body, zone=self._zone(), now=self._clock.now())
             new = await self._access.give(asked, actor=request[ACTOR], reason=_reason(body))
         except ValueError as error:
             raise web.HTTPBadRequest(text=str(error)) from None
@@ -93,7 +86,9 @@ class ManualAccessApi:
                 name=_text(body, "name") if "name" in body else asked.name,
                 phone=_phone(body, asked.phone),
                 terms=_terms(body, asked.terms),
-                span=self._span(body, start=asked.span.valid_from, end=asked.span.valid_until),
+                span=_span(
+                    body, self._zone(), start=asked.span.valid_from, end=asked.span.valid_until
+                ),
             )
 
         try:
@@ -123,14 +118,32 @@ class ManualAccessApi:
         )
         return [_document(row, views[row.id]) for row in rows if row.id in views]
 
-    def _span(self, body: Mapping[str, Any], *, start: datetime, end: datetime | None) -> Window:
-        if "from" in body:
-            start = parse_moment(_text(body, "from"), "from", self._zone())
-        if "until" in body or end is None:
-            end = parse_moment(_text(body, "until"), "until", self._zone())
-        if start >= end:
-            raise ValueError("until is after from")
-        return Window(valid_from=start.replace(microsecond=0), valid_until=end)
+
+def asked_in(body: Mapping[str, Any], *, zone: ZoneInfo, now: datetime) -> Asked:
+    """What a new access is to be, of the fields of a body.
+
+    Raises:
+        ValueError, HTTPBadRequest: it makes no sense; the message says what would.
+    """
+    return Asked(
+        kind=_kind(body),
+        name=_text(body, "name"),
+        phone=_phone(body, None),
+        terms=_terms(body, Terms(unit=None, locks=())),
+        span=_span(body, zone, start=now.replace(microsecond=0), end=None),
+    )
+
+
+def _span(
+    body: Mapping[str, Any], zone: ZoneInfo, *, start: datetime, end: datetime | None
+) -> Window:
+    if "from" in body:
+        start = parse_moment(_text(body, "from"), "from", zone)
+    if "until" in body or end is None:
+        end = parse_moment(_text(body, "until"), "until", zone)
+    if start >= end:
+        raise ValueError("until is after from")
+    return Window(valid_from=start.replace(microsecond=0), valid_until=end)
 
 
 def _reason(body: Mapping[str, Any]) -> str | None:
@@ -189,14 +202,14 @@ def _weekly(weekly: object) -> WeeklyHours | None:
     if not isinstance(weekly, dict) or set(weekly) != {"days", "from", "until"}:
         raise ValueError(problem)
     days, hours = weekly["days"], (weekly["from"], weekly["until"])
-    if not isinstance(days, list) or not days or any(day not in _DAYS for day in days):
+    if not isinstance(days, list) or not days or any(day not in DAYS for day in days):
         raise ValueError(problem)
     if not all(isinstance(one, str) and _HOUR.fullmatch(one) for one in hours):
         raise ValueError(problem)
     start, end = (time.fromisoformat(one) for one in hours)
     if start >= end:
         raise ValueError("weekly hours begin before they end, on the same day")
-    return WeeklyHours(days=frozenset(_DAYS.index(day) for day in days), start=start, end=end)
+    return WeeklyHours(days=frozenset(DAYS.index(day) for day in days), start=start, end=end)
 
 
 def _document(row: StoredAccess, view: StayView) -> dict[str, Any]:
@@ -215,7 +228,7 @@ def _document(row: StoredAccess, view: StayView) -> dict[str, Any]:
         "weekly": None
         if hours is None
         else {
-            "days": [_DAYS[day] for day in sorted(hours.days)],
+            "days": [DAYS[day] for day in sorted(hours.days)],
             "from": f"{hours.start:%H:%M}",
             "until": f"{hours.end:%H:%M}",
         },
