@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-install audit sim sim-planted seeds fuzz contract crash kill power matrix lan lint format lock clean
+.PHONY: setup browser page weight demo test test-install audit sim sim-planted seeds fuzz contract crash kill power matrix lan lint format lock clean
 
 setup: $(READY)
 
@@ -17,8 +17,20 @@ $(READY): requirements-dev.txt pyproject.toml
 demo: $(READY)
 	$(BIN)/gateway demo
 
-test: $(READY)
+test: $(READY) browser
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Debian's Chromium, for the tests of the page.
+browser:
+	@tests/browser/install.sh
+
+# The page's picture in the README, anew.
+page: $(READY) browser
+	$(BIN)/python -m tests.browser.picture docs/page.png
+
+# What the first screen weighs and takes with 200 stays.
+weight: $(READY)
+	$(BIN)/python -m tests.browser.weight
 
 # A thousand simulated months; `make test` lives through the first fifty.
 sim: $(READY)

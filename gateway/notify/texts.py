@@ -2,7 +2,9 @@
 
 import tomllib
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -88,7 +90,8 @@ class Texts:
         return Composed(title=fill(texts["title"], values), body=body)
 
 
-def words(language: str) -> dict[str, Any]:
+@cache
+def words(language: str) -> Mapping[str, Any]:
     """All texts of a language."""
     file = resources.files("gateway.notify") / "languages" / f"{language}.toml"
     return tomllib.loads(file.read_text(encoding="utf-8"))

@@ -376,7 +376,7 @@ def _stay(
             tuple(door.state for door in doors),
             mapped=row["unit"] is not None or row["origin"] == Origin.STAFF,
             entitled=type_.entitled and not deleted and check_out_at > now,
-            held=row["held_since"] is not None,
+            held=row["held_since"] is not None and row["held_verdict"] is None,
             now=now,
         ),
         credentials=doors,

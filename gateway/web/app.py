@@ -31,6 +31,7 @@ BACKUP = "/api/admin/backup"
 _PATIENT = {
     BACKUP: 120.0,
     MATCHES: 30.0,
+    "/matching": 30.0,
     "/api/admin/locks/{name}/reach": 10.0,  # signing in to a lock takes its time
     "/api/admin/reconciliation/plan": 60.0,  # so does reading Stays
 }

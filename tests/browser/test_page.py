@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
-from tests.browser.visit import DESK, HOUR, PHONE, a_visit
+from tests.browser.visit import DAY, DESK, HOUR, PHONE, a_visit
 
 PATHS = ("/", "/stays", "/stays/{ana}", "/access", "/locks", "/runs", "/held", "/matching")
 
@@ -44,6 +44,10 @@ async def test_the_first_screen_says_who_comes_and_whether_their_code_works(tmp_
         await lane.get_by_role("link", name=re.compile("Clara Reis")).click()
         await expect(page).to_have_url(re.compile(rf"/stays/{visit.stays['clara']}$"))
 
+        answer = await page.goto("/")
+        policy = answer.headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(policy)
+        assert answer.headers["cache-control"] == "no-store"
         pins = {await visit.house.pin(visit.stays[name]) for name in ("ana", "bruno")}
         for path in PATHS:
             await page.goto(path.format(**visit.stays))
@@ -171,6 +175,38 @@ async def test_a_lock_without_a_listing_is_offered_one_to_paste(tmp_path):
         await page.goto("/")
         worry = page.get_by_role("listitem").filter(has_text="Nobody gets a PIN on listing")
         await expect(worry.get_by_role("link")).to_have_attribute("href", "/matching")
+
+
+async def test_what_the_brake_holds_waits_for_a_person(tmp_path):
+    def a_third_flat(house):
+        casa = house.stays.add_listing("Casa do Jardim")
+        listings = house.config_values()["listings"]
+        house.settings["listings"] = [
+            *listings,
+            {"stays_id": casa, "name": "Casa do Jardim", "locks": ["street"]},
+        ]
+        house.book(casa, -DAY, 3 * DAY, guest="Eva Prado")
+
+    async with a_visit(tmp_path, prepare=a_third_flat) as visit, visit.admin() as page:
+        house = visit.house
+        await house.until(lambda: len(house.street.codes) == 3)
+        for reservation in list(house.stays.reservations):
+            house.stays.cancel(reservation)
+        await house.reconciled()
+        await page.goto("/")
+        worry = page.get_by_role("listitem").filter(has_text="The brake holds stays")
+        await worry.get_by_role("link").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Held for you")
+        held = page.get_by_role("listitem").filter(has_text="Stays says: cancelled")
+        await expect(held.filter(has_text="Ana Souza")).to_have_count(1)
+        await expect(held).to_have_count(3)
+        codes = {one.pin for one in house.street.codes}
+        await page.get_by_role("button", name="It is wrong: let them keep their codes").click()
+        await expect(page.get_by_role("status")).to_have_text("They keep their codes.")
+        await expect(page.locator("main")).to_contain_text("Nothing is held.")
+        await house.reconciled()
+        assert {one.pin for one in house.street.codes} == codes
+        await house.pin_status(visit.stays["ana"], "active")
 
 
 async def test_the_language_is_the_sites_until_a_person_chooses_another(tmp_path):

@@ -155,6 +155,21 @@ async def test_on_the_lan_the_page_is_served_over_tls_alone(tmp_path):
         assert status == 429, text
 
 
+async def test_a_browser_of_the_lan_is_led_to_tls_and_acts_there(tmp_path):
+    http = {"host": "0.0.0.0", "port": 0}
+    async with (
+        a_visit(tmp_path, on_lan=True, https=True, http=http) as visit,
+        visit.person(ignore_https_errors=True) as page,
+    ):
+        await page.goto(f"{visit.url}/runs".replace("https:", "http:"))
+        await expect(page).to_have_url(re.compile(r"^https://.*/sign-in\?next=%2Fruns$"))
+        await page.get_by_label("Token").fill(visit.house.token)
+        await page.get_by_role("button", name="Entrar").click()
+        await page.get_by_role("button", name="Ler o Stays agora").click()
+        await expect(page.get_by_role("status")).to_contain_text("sendo lido")
+        assert (await session_of(page))["secure"]
+
+
 async def test_without_tls_the_lan_reads_the_page_and_neither_sees_a_pin_nor_changes_anything(
     tmp_path,
 ):

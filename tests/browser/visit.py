@@ -43,10 +43,11 @@ class Visit:
     house: House
     browser: Browser
     stays: dict
+    scheme: str = "http"
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.house.gateway.listener.port}"
+        return f"{self.scheme}://127.0.0.1:{self.house.gateway.listener.port}"
 
     @asynccontextmanager
     async def person(self, **settings):
@@ -79,7 +80,7 @@ async def sign_in(page: Page, token):
 
 
 @asynccontextmanager
-async def a_visit(folder, *, prepare=None, **settings):
+async def a_visit(folder, *, prepare=None, https=False, **settings):
     """Ana is in Apto 101 and has opened her doors; Bruno comes to Apto 102 in an hour; Clara follows Ana."""
     settings = {"site": {"timezone": "America/Sao_Paulo", "name": "Edifício Aurora"}} | settings
     async with a_house(folder, **settings) as house:
@@ -92,13 +93,13 @@ async def a_visit(folder, *, prepare=None, **settings):
         async with house.running(), a_browser() as browser:
             for stay in (ana, bruno) if mapped else (ana,):
                 await house.pin_status(stay, "active")
-            pin = await house.pin(ana)
+            pin = house.apt_101.codes[0].pin
             assert house.street.try_pin(pin)
             assert house.apt_101.try_pin(pin)
             named = {"ana": ana, "clara": clara} | ({"bruno": bruno} if mapped else {})
             await house.until(lambda: _names_are_read(house, named.values()))
             codes = {name: house.stays.code(stay) for name, stay in named.items()}
-            yield Visit(house, browser, codes)
+            yield Visit(house, browser, codes, "https" if https else "http")
 
 
 async def _names_are_read(house, stays):

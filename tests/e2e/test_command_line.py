@@ -62,6 +62,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
+async def test_a_link_of_the_command_line_signs_in_to_the_page(tmp_path):
+    async with beside_a_daemon(tmp_path) as (house, config, _, _):
+        status, out, _ = await gateway("token", "-c", str(config), "--link", "--ttl", "30m")
+        page, _, link = out.strip().partition("/sign-in?link=")
+        assert (status, page) == (0, f"http://127.0.0.1:{house.settings['http']['port']}")
+        for expected in (303, 401):
+            async with house.session.post(
+                f"{page}/sign-in", data={"link": link}, allow_redirects=False
+            ) as answer:
+                assert answer.status == expected
+                cookie = answer.cookies.get("gateway_session")
+                assert (cookie is not None) == (expected == 303)
+                assert cookie is None or 1700 < int(cookie["max-age"]) <= 1800
+
+
 async def test_an_admin_asks_the_daemon_from_the_command_line(tmp_path):
     async with beside_a_daemon(tmp_path) as (house, config, stay, process):
         code = house.stays.code(stay)

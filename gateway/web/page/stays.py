@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -93,17 +94,17 @@ class StayPages:
     async def reprocess(self, ask: Ask) -> web.Response:
         """Look at it once more."""
         await self._acts.reprocess(_id(ask), actor=ask.visitor.subject, reason=_reason(ask))
-        return see(f"/stays/{_id(ask)}?done=reprocessed")
+        return see(f"/stays/{quote(_id(ask), safe='')}?done=reprocessed")
 
     async def reissue(self, ask: Ask) -> web.Response:
         """Another PIN."""
         await self._acts.reissue(_id(ask), actor=ask.visitor.subject, reason=_reason(ask))
-        return see(f"/stays/{_id(ask)}?done=reissued")
+        return see(f"/stays/{quote(_id(ask), safe='')}?done=reissued")
 
     async def revoke(self, ask: Ask) -> web.Response:
         """No PIN."""
         await self._acts.revoke(_id(ask), actor=ask.visitor.subject, reason=_reason(ask))
-        return see(f"/stays/{_id(ask)}?done=revoked")
+        return see(f"/stays/{quote(_id(ask), safe='')}?done=revoked")
 
     async def _stay(
         self,

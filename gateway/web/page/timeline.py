@@ -125,7 +125,7 @@ def _bar(stay: StayView, openings: Sequence[tuple[str, str]], frame: _Frame) -> 
         guest=shown.guest,
         start=words.when(shown.check_in),
         end=words.when(shown.check_out),
-        pin=shown.pin,
+        pin=words(f"tone.{shown.tone}"),
     )
     return Bar(
         code=stay.code,
