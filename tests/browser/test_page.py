@@ -135,7 +135,7 @@ async def test_a_cleaner_is_given_a_code_for_some_hours_and_it_ends(tmp_path):
         house = visit.house
         await page.goto("/access")
         await page.get_by_label("Nome").fill("Dona Rosa")
-        await page.get_by_role("button", name="Dar um código").click()
+        await page.get_by_role("button", name="Dar uma senha").click()
         await expect(page.get_by_role("alert")).to_contain_text("Assim não dá")
         await expect(page.get_by_label("Nome")).to_have_value("Dona Rosa")  # nothing typed is lost
         await page.get_by_label("street").check()
@@ -144,9 +144,9 @@ async def test_a_cleaner_is_given_a_code_for_some_hours_and_it_ends(tmp_path):
         await page.get_by_label("qui", exact=True).check()
         await page.get_by_label("Das", exact=True).fill("08:00")
         await page.locator("input[name=end]").fill("12:00")
-        await page.get_by_role("button", name="Dar um código").click()
+        await page.get_by_role("button", name="Dar uma senha").click()
         await expect(page.get_by_role("status")).to_contain_text("Pronto")
-        await page.get_by_role("button", name="Mostrar o código inteiro").click()
+        await page.get_by_role("button", name="Mostrar a senha inteira").click()
         pin = await page.locator(".digits").text_content()
         house.pins.add(pin)
         await house.until(lambda: pin in {one.pin for one in house.street.codes})

@@ -112,7 +112,7 @@ def _typed(ask: Ask) -> dict[str, Any]:
     """What was typed into the form, to show it again where it makes no sense."""
     texts = {
         name: ask.field(name)
-        for name in ("kind", "name", "unit", "from", "until", "start", "end", "reason")
+        for name in ("kind", "name", "phone", "unit", "from", "until", "start", "end", "reason")
     }
     return texts | {"locks": ask.form.get("locks", []), "days": ask.form.get("days", [])}
 
@@ -122,6 +122,7 @@ def _defaults(words: Words) -> dict[str, Any]:
     return {
         "kind": Origin.STAFF.value,
         "name": "",
+        "phone": "",
         "unit": "",
         "locks": [],
         "days": [],
@@ -136,6 +137,8 @@ def _defaults(words: Words) -> dict[str, Any]:
 def _body(typed: dict[str, Any], words: Words) -> dict[str, Any]:
     """The same as the HTTP API takes it; what a form leaves empty is not there."""
     body: dict[str, Any] = {"kind": typed["kind"], "name": typed["name"], "locks": typed["locks"]}
+    if typed["phone"]:
+        body["phone"] = typed["phone"]
     if typed["unit"] and typed["kind"] == Origin.GUEST.value:
         body["unit"] = typed["unit"]
     for name in ("from", "until"):
