@@ -73,11 +73,14 @@ async def _demo(folder: Path) -> None:
         story.prepare()
         async with _daemon(path, folder / "gateway.log"):
             await story.tell()
+            link = await story.link()
             token = make_token(config, paths, subject="demo", ttl=timedelta(hours=12))
             url = f"{base_url(config)}/api/admin/reconciliation/status"
             console.print(
-                "\nThat was the story. The gateway goes on; ask it yourself:", style="bold"
+                "\nThat was the story. The gateway goes on; see it on its page:", style="bold"
             )
+            console.print(link, soft_wrap=True, highlight=False)
+            console.print("or ask it yourself:", style="bold")
             console.print(
                 f"curl -H 'Authorization: Bearer {token}' {url}", soft_wrap=True, highlight=False
             )
@@ -187,6 +190,11 @@ class _Story:
         ):
             await act()
             await self._clock.sleep(_BREATH)
+
+    async def link(self) -> str:
+        """A link that signs in to the gateway's page, once."""
+        made = await self._ask("POST", "/api/admin/sign-in-links")
+        return f"{base_url(self._config)}{made['data']['path']}"
 
     async def _bruno_cancels(self) -> None:
         pin = await self._active(self._bruno)

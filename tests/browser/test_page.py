@@ -65,20 +65,38 @@ async def test_a_lock_that_is_lost_shows_by_itself_with_what_to_do(tmp_path):
         visit.house.book(visit.house.flat_102, 0 * HOUR, HOUR, guest="Davi Melo")
 
         async def lost():
-            _, body = await visit.house.api("GET", "/api/admin/locks/apt-102")
-            return body["data"]["reachable"] is False
+            _, body = await visit.house.api("GET", "/api/admin/locks")
+            return [one["reachable"] for one in body["data"]] == [True, False, False]
 
         await visit.house.until(lost)
         await page.clock.run_for(31_000)
         await expect(page.locator(".verdict.bad h1")).to_contain_text("need")
         worries = page.get_by_role("region", name="What needs you").get_by_role("listitem")
-        offline = worries.filter(has_text="apt-102 is offline")
-        await expect(offline).to_contain_text("check its power, its hub and the Wi-Fi")
+        offline = worries.filter(has_text="hub is offline")
+        await expect(offline).to_contain_text("none of its 2 locks can be reached")
         await offline.get_by_role("link").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Locks")
         await expect(page.get_by_role("listitem").filter(has_text="apt-102")).to_contain_text(
             "cannot be reached"
         )
+
+
+async def test_what_is_old_does_not_pass_for_what_is(tmp_path):
+    async with a_visit(tmp_path) as visit, visit.admin() as page:
+        await page.clock.install()
+        await page.goto("/")
+        old = page.get_by_role("alert")
+        await expect(old).to_be_hidden()
+        await page.context.set_offline(True)
+        await page.clock.run_for(31_000)
+        await expect(old).to_contain_text("The gateway does not answer")
+        await expect(page.locator(".verdict")).to_be_visible()
+        await page.context.set_offline(False)
+        await page.clock.run_for(31_000)
+        await expect(old).to_be_hidden()
+        await page.context.clear_cookies(name="gateway_session")
+        await page.clock.run_for(31_000)
+        await expect(page).to_have_url(re.compile("/sign-in"))
 
 
 async def test_a_code_is_shown_sent_changed_and_taken_on_the_page_of_its_stay(tmp_path):
