@@ -23,6 +23,7 @@ from gateway.config import Config
 from gateway.credentials import Credentials
 from gateway.derivation import Derivation
 from gateway.domain.alerts import Condition
+from gateway.domain.doors import doors_of
 from gateway.domain.jobs import Job
 from gateway.domain.messages import Composed
 from gateway.domain.model import Property
@@ -38,7 +39,7 @@ from gateway.ports import LockEvent, Notifier
 from gateway.preview import Preview, preview
 from gateway.reconciler import Reconciler, Rules
 from gateway.stays.client import StaysClient
-from gateway.store import backup, jobs
+from gateway.store import backup, doors, jobs
 from gateway.store.database import Database
 from gateway.store.locks import forget_reached
 from gateway.store.secretbox import SecretBox
@@ -369,6 +370,7 @@ class Gateway:
             with suppress(StoreError):  # the first run and the connections put it right
                 await gateway._reconciler.close_interrupted()
                 await database.transaction(forget_reached)
+                await gateway._note_doors()
             await stack.enter_async_context(
                 gateway.listener.serving(config.http.host, config.http.port)
             )
@@ -524,11 +526,20 @@ class Gateway:
                 stays_client(config, self._timekeeper)
             )
         self._config, self._site = config, site
+        with suppress(StoreError):  # the next start notes it
+            await self._note_doors()
         self._derivation.adopt(site=site, mint=mint)
         self._reconciler.adopt(self._rules())
         self._upkeep.adopt(zone=site.zone, retention_days=config.store.retention_days)
         self._scheduler.reschedule(config.stays.schedule, site.zone)
         self._start_guests()
+
+    async def _note_doors(self) -> None:
+        """What the configuration changes of the doors stands in the audit trail."""
+        said = doors_of(self._site)
+        if await self._database.read(lambda session: doors.is_new(session, said)):
+            now = self._timekeeper.now()
+            await self._database.transaction(lambda session: doors.note(session, said, now))
 
     def _start_guests(self) -> None:
         if self._tasks is not None:

@@ -65,6 +65,8 @@ LOCK_MOVED = "lock.moved"
 HUB_CONTENDED = "hub.contended"
 BATTERY_LOW = "battery.low"
 
+CONFIG_CHANGED = "config.changed"
+
 CLOCK_UNTRUSTED = "clock.untrusted"
 CLOCK_TRUSTED = "clock.trusted"
 

@@ -2,11 +2,9 @@
 
 import io
 import json
-import tomllib
 from datetime import timedelta
 
 from gateway.app import Chance
-from gateway.cli.match import as_toml
 from gateway.domain import events
 from gateway.observability import configure_logging
 from tests.house import START, UNHURRIED, House, assert_keeps_secrets, at
@@ -135,13 +133,16 @@ async def told_without_secrets(house, code, log):
 
 
 async def matched(house):
-    """Every flat's lock is suggested; the technician pastes that, adds the street door, reloads."""
+    """Every flat's lock is suggested; the technician maps it so, with the street door, and reloads."""
     _, body = await house.api("GET", "/api/admin/matches/suggestions")
-    assert {(one["lock"], one["listing"]["name"]) for one in body["data"]} == {
-        ("apt-101", "Apto 101"),
-        ("apt-102", "Apto 102"),
+    suggested = {one["lock"]: one["listing"] for one in body["data"]}
+    assert {lock: listing["name"] for lock, listing in suggested.items()} == {
+        "apt-101": "Apto 101",
+        "apt-102": "Apto 102",
     }
-    pasted = tomllib.loads(as_toml(body["data"]))["listings"]
-    house.settings["listings"] = [one | {"locks": ["street", *one["locks"]]} for one in pasted]
+    house.settings["listings"] = [
+        {"stays_id": listing["code"], "name": listing["name"], "locks": ["street", lock]}
+        for lock, listing in suggested.items()
+    ]
     assert await house.gateway.reload(house.config()) == ()
     assert (await house.next_run_after((await house.status())["lastRun"]))["status"] == "success"

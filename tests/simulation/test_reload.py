@@ -293,3 +293,40 @@ def test_what_only_a_restart_can_take_over_is_named_and_left(tmp_path):
         assert (await house.status())["currentStatus"] == "success"
 
     living(tmp_path, story)
+
+
+def test_what_another_configuration_changes_at_the_doors_stands_in_the_audit_trail(tmp_path):
+    async def main(clock):
+        async def changes(house):
+            _, body = await house.api("GET", "/api/admin/audit?event=config.changed")
+            assert {one["actor"] for one in body["data"]} <= {"config.toml"}
+            return [(one["lock"], one["detail"]) for one in body["data"]]
+
+        async with a_house(tmp_path, clock, pace=UNHURRIED) as house:
+            async with house.running():
+                await house.first_run()
+                assert await changes(house) == []
+                await reload(house)
+                assert await changes(house) == []
+                await reload(house, listings=mapped(house, "Apto 101", ["apt-101"]))
+                assert await changes(house) == [
+                    (None, "unit Apto 101: locks street, apt-101 → apt-101")
+                ]
+            house.settings["policy"] = {"revoke_after": "2h"}
+            house.changes["apt-102"] = {"trust_window": True}
+            house.without = {"street"}
+            house.settings["listings"] = mapped(house, "Apto 102", ["apt-102"])
+            async with house.running():  # a file that changed while it was stopped
+                await house.first_run()
+                found = [detail for _, detail in await changes(house)]
+                assert sorted(found) == [
+                    "lock apt-102: trust_window False → True",
+                    "lock street left the configuration",
+                    "policy: revoke_after 1 day, 0:00:00 → 2:00:00",
+                    "unit Apto 101: locks street, apt-101 → apt-101",
+                    "unit Apto 102: locks street, apt-102 → apt-102",
+                ]
+                _, body = await house.api("GET", "/api/admin/audit?lock=street")
+                assert "config.changed" in {one["event"] for one in body["data"]}
+
+    run_virtual(main, start=START)
