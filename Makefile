@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup browser page weight demo test test-install audit sim sim-planted seeds fuzz contract crash kill power matrix lan lint format lock clean
+.PHONY: setup browser page weight demo test test-install audit sim sim-planted seeds fuzz contract crash kill power matrix bench lan lint format lock clean
 
 setup: $(READY)
 
@@ -67,6 +67,10 @@ power: $(READY)
 # What is known after a create, for every profile, way, version and fault: the table of docs/locks.md.
 matrix: $(READY)
 	$(BIN)/python -m tests.matrix
+
+# What it costs, each row beside its floor or rival: the table of docs/performance.md. Needs strace.
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks --growth
 
 # Locks found by real broadcasts, in network namespaces of Linux; needs root.
 lan: $(READY)
