@@ -203,11 +203,16 @@ async def test_what_the_brake_holds_waits_for_a_person(tmp_path):
             *listings,
             {"stays_id": casa, "name": "Casa do Jardim", "locks": ["street"]},
         ]
-        house.book(casa, -DAY, 3 * DAY, guest="Eva Prado")
+        house.eva = house.book(casa, -DAY, 3 * DAY, guest="Eva <i>Prado</i>")
 
     async with a_visit(tmp_path, prepare=a_third_flat) as visit, visit.admin() as page:
         house = visit.house
         await house.until(lambda: len(house.street.codes) == 3)
+
+        async def read():
+            return (await house.stay(house.eva))["guest"]["name"]
+
+        await house.until(read)
         for reservation in list(house.stays.reservations):
             house.stays.cancel(reservation)
         await house.reconciled()
@@ -218,6 +223,7 @@ async def test_what_the_brake_holds_waits_for_a_person(tmp_path):
         held = page.get_by_role("listitem").filter(has_text="Stays says: cancelled")
         await expect(held.filter(has_text="Ana Souza")).to_have_count(1)
         await expect(held).to_have_count(3)
+        await expect(held.filter(has_text="Eva <i>Prado</i>")).to_have_count(1)  # as she wrote it
         codes = {one.pin for one in house.street.codes}
         await page.get_by_role("button", name="It is wrong: let them keep their codes").click()
         await expect(page.get_by_role("status")).to_have_text("They keep their codes.")
