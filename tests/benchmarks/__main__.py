@@ -47,7 +47,7 @@ async def _row_3(folder, *, quick):
 
 
 async def _row_4(folder, *, quick):
-    count, few, rounds = (200, 50, 1) if quick else (2000, 300, 3)
+    count, few, rounds = (200, 50, 1) if quick else (2000, 100, 3)
     async for one in scheduling.many_jobs(folder, count=count, rival_count=few, rounds=rounds):
         yield one
 

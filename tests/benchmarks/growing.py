@@ -17,7 +17,7 @@ _COLOURS = ("#1f6feb", "#d1242f", "#1a7f37")
 
 async def measured(base, *, quick):
     """Milliseconds by number of stays, of past stays and of locks."""
-    stays = (100, 200) if quick else (250, 500, 1000, 2000, 4000)
+    stays = (100, 200) if quick else (200, 500, 1000, 2000, 4000)
     past = (0, 500) if quick else (0, 25_000, 50_000, 100_000)
     hubs = (1,) if quick else (1, 2, 4, 8)
     with tempfile.TemporaryDirectory(dir=base) as name:

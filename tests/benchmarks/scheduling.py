@@ -139,7 +139,7 @@ async def many_jobs(folder, *, count, rival_count, rounds):
         seconds, found = await ours(place, count)
         rate.append(count / seconds)
         late.append(found)
-        seconds, found = await rivals(place, rival_count, 5 + rival_count // 50)
+        seconds, found = await rivals(place, rival_count, 5 + rival_count // 10)
         rival_rate.append(rival_count / seconds)
         rival_late.append(found)
     stock = "APScheduler's SQLAlchemyJobStore"
