@@ -19,6 +19,7 @@ from gateway.domain.plan import (
     Stuck,
     TakeOver,
 )
+from gateway.domain.policy import window_to_move
 from gateway.errors import NoPinLeftError, StoreError
 from gateway.minting import Mint
 from gateway.ports import Code, LockCapabilities
@@ -167,11 +168,13 @@ class Ledger:
         if before["pin"] is None and send.operation is not Operation.DELETE:
             await self._without_pin(turn, send)
             return None
+        held = placements.written_window(before)
+        moved = window_to_move(held, credential.written, turn.now)
         await placements.start_operation(
             turn.session,
             send.placement_id,
             send.operation,
-            window=credential.written if send.operation is Operation.MODIFY else None,
+            window=moved if send.operation is Operation.MODIFY else None,
             hours=credential.weekly if send.operation is Operation.MODIFY else None,
             message_id=None if send.operation is Operation.DELETE else self._message_id(),
             now=turn.now,
@@ -181,7 +184,7 @@ class Ledger:
         if send.operation is not Operation.DELETE:
             pin = self._box.open(row["pin"], row=f"placement:{row['credential_id']}")
             moves = send.operation is Operation.MODIFY
-            window = credential.written if moves else placements.written_window(row)
+            window = moved if moves else held
             hours = credential.weekly if moves else placements.written_hours(row)
             code = Code(pin=pin, window=window, weekly=hours)
         return Command(

@@ -234,7 +234,9 @@ class Verdicts:
             self._settings,
             proven=found.proven,
             foreign=found.foreign,
-            strays=sum(code.slot in found.foreign and code.member in ours for code in codes),
+            strays=sum(
+                code.slot in (found.foreign or ()) and code.member in ours for code in codes
+            ),
             now=turn.now,
         )
         for placement in state.placements:

@@ -328,7 +328,10 @@ def _moved(
     plans: Mapping[str, _UnitPlan],
     now: datetime,
 ) -> Iterable[Withdraw]:
-    """The doors that the stay has left: they go once the new ones are confirmed; of staff at once."""
+    """The doors that the stay has left: they go once the new ones are confirmed.
+
+    At once where none is to come: of staff, and where the stay's time is over by what it is now.
+    """
     for lock, stored in mine.items():
         if lock in place.locks or not stored.wanted:
             continue
@@ -336,11 +339,12 @@ def _moved(
         start = old.next_other(stored, now) if old is not None and old is not place.unit else None
         until = stored.window.valid_until
         staff = place.unit is None
+        at_once = staff or place.window.valid_until <= now
         yield Withdraw(
             id=stored.id,
             lock=lock,
             because=Because.PERSON if staff else Because.MOVED,
-            at=now if staff else max(now, min(until, start or until)),
+            at=now if at_once else max(now, min(until, start or until)),
             on_lock=stored.on_lock,
         )
 

@@ -20,14 +20,14 @@ class Comparison:
         absent: placements whose create was never carried out.
         adopted: a placement whose slot was not known, and the slot it must have: the one that is
             new, or, where the lock said that it has the PIN, the one that nothing else explains.
-        foreign: the slots of codes that are not ours.
+        foreign: the slots of codes that are not ours; None while one of ours may be among them.
     """
 
     proven: bool
     missing: tuple[int, ...]
     absent: tuple[int, ...]
     adopted: tuple[int, int] | None
-    foreign: frozenset[int]
+    foreign: frozenset[int] | None
 
 
 def compare(
@@ -65,17 +65,27 @@ def compare(
         missing=tuple(one.id for one in gone) if proven else (),
         absent=tuple(one.id for one in absent) if proven and not new else (),
         adopted=adopted,
-        foreign=frozenset(_foreign(unexplained - new, new, adopted, certain=not lost)),
+        foreign=_foreign(known_foreign, unexplained, new, adopted, certain=not lost),
     )
 
 
 def _foreign(
-    known: set[int], new: set[int], adopted: tuple[int, int] | None, *, certain: bool
-) -> set[int]:
-    """A new slot is nobody's yet while a code of ours without a slot may be the one in it."""
+    known: Collection[int] | None,
+    unexplained: set[int],
+    new: set[int],
+    adopted: tuple[int, int] | None,
+    *,
+    certain: bool,
+) -> frozenset[int] | None:
+    """A new slot is nobody's yet while a code of ours without a slot may be the one in it.
+
+    Where no list came before, none is known to be anybody's then: it is as if there had been no list.
+    """
     if adopted is not None:
-        return known | (new - {adopted[1]})
-    return known | new if certain else known
+        return frozenset(unexplained - {adopted[1]})
+    if certain:
+        return frozenset(unexplained)
+    return None if known is None and new else frozenset(unexplained - new)
 
 
 def _settled(placement: Placement) -> bool:

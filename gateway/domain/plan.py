@@ -15,6 +15,7 @@ from gateway.domain.model import (
     WeeklyHours,
     Window,
 )
+from gateway.domain.policy import window_to_move
 from gateway.domain.status import NO_SLOT
 
 SLOT_WAIT = timedelta(minutes=2)  # how long an unknown delete may hold up a guest's create
@@ -196,7 +197,7 @@ def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
             credential.gen is not None
             and credential.wanted
             and credential.window.holds(now)
-            and any(_is_as_wanted(placement, credential) for placement in placements)
+            and any(_is_as_wanted(placement, credential, now) for placement in placements)
         ):
             yield Issued(credential_id=credential.id)
         if not placements and _is_over(credential, now):
@@ -291,7 +292,7 @@ def _sends(
     credential: Credential, placements: tuple[Placement, ...], state: LockState, now: datetime
 ) -> Iterator[Send]:
     due = _is_due(credential, state, now)
-    stays_put = credential.lingers and now < credential.window.valid_until
+    stays_put = _stays_put(credential, now)
     current = [
         placement
         for placement in placements
@@ -365,6 +366,11 @@ def _is_due(credential: Credential, state: LockState, now: datetime) -> bool:
     return credential.window.valid_from - ahead <= now < credential.window.valid_until
 
 
+def _stays_put(credential: Credential, now: datetime) -> bool:
+    """Does the code wait for those of the doors that the stay has moved to?"""
+    return credential.lingers and now < credential.window.valid_until
+
+
 def _is_over(credential: Credential, now: datetime) -> bool:
     return not credential.wanted or credential.window.valid_until <= now
 
@@ -382,12 +388,12 @@ def _is_on_lock(placement: Placement) -> bool:
     return placement.evidence in {Evidence.CONFIRMED, Evidence.OBSERVED}
 
 
-def _is_as_wanted(placement: Placement, credential: Credential) -> bool:
+def _is_as_wanted(placement: Placement, credential: Credential, now: datetime) -> bool:
     return (
         _is_on_lock(placement)
         and placement.operation is None
         and placement.pin_hash == credential.pin_hash
-        and placement.written == credential.written
+        and placement.written == window_to_move(placement.written, credential.written, now)
         and placement.weekly == credential.weekly
     )
 
@@ -403,7 +409,9 @@ def _stuck(
     """Told once for each reason: the job that waits keeps it as its last error."""
     due = _is_due(credential, state, now)
     job = credential.gen if due else credential.rev
-    if job is None or job.run_at > now:
+    if job is None or (job.run_at > now and (due or job.attempts > 0)):
+        return
+    if not due and _stays_put(credential, now):
         return
     reasons = (_standstill(placement, credential, state, now, due=due) for placement in placements)
     why = next((reason for reason in reasons if reason is not None), None)
@@ -423,7 +431,7 @@ def _standstill(
     if not due:
         return Standstill.REMOVAL
     if _is_on_lock(placement):
-        return None if _is_as_wanted(placement, credential) else Standstill.WINDOW
+        return None if _is_as_wanted(placement, credential, now) else Standstill.WINDOW
     return Standstill.UNSURE if placement.creates > 1 else None
 
 
@@ -472,7 +480,7 @@ def _correction(
         return _removal(placement, state)
     if placement.operation is Operation.CREATE or not _is_on_lock(placement):
         return _resolution(placement, state, now)
-    fits = _is_as_wanted(placement, credential)
+    fits = _is_as_wanted(placement, credential, now)
     if (fits and placement.asked is not Asked.REWRITE) or is_lost(placement, state):
         return None
     names_slot = state.addressing is not Addressing.MEMBER or placement.address.slot is not None

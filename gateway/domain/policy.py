@@ -168,3 +168,13 @@ def window_to_write(window: Window, mode: WindowMode) -> Window | None:
             )
         case WindowMode.NONE:
             return None
+
+
+def window_to_move(held: Window | None, wanted: Window | None, now: datetime) -> Window | None:
+    """What the window of a code on a lock is to become: `wanted`, but a start that has passed stays.
+
+    A lock whose clock runs behind would keep out the guest inside for as long as it does.
+    """
+    if held is None or wanted is None or not held.valid_from <= wanted.valid_from <= now:
+        return wanted
+    return Window(valid_from=held.valid_from, valid_until=wanted.valid_until)

@@ -106,8 +106,10 @@ async def last_list(session: Session, settings: LockSettings) -> LastList:
     row = await session.one("SELECT * FROM lock_status WHERE lock = ?", (settings.name,))
     if row is None or row["listed_device"] != _hardware(settings):
         return LastList()
+    foreign = row["foreign_slots"]
     return LastList(
-        proven=bool(row["list_proven"]), foreign=frozenset(json.loads(row["foreign_slots"]))
+        proven=bool(row["list_proven"]),
+        foreign=None if foreign is None else frozenset(json.loads(foreign)),
     )
 
 
@@ -116,11 +118,11 @@ async def record_list(
     settings: LockSettings,
     *,
     proven: bool,
-    foreign: Collection[int],
+    foreign: Collection[int] | None,
     strays: int,
     now: datetime,
 ) -> None:
-    """Keep what a list showed."""
+    """Keep what a list showed; `foreign` None: whose the codes are is not known."""
     await session.execute(
         "INSERT INTO lock_status (lock, listed_at, listed_device, list_proven, foreign_slots, stray_codes)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (lock) DO UPDATE SET listed_at = ?2,"
@@ -130,7 +132,7 @@ async def record_list(
             to_text(now),
             _hardware(settings),
             int(proven),
-            json.dumps(sorted(foreign)),
+            None if foreign is None else json.dumps(sorted(foreign)),
             strays,
         ),
     )

@@ -236,6 +236,24 @@ def test_where_the_list_stays_silent_the_create_is_repeated_once_with_the_same_p
     living(tmp_path, story)
 
 
+def test_a_strangers_code_on_a_full_lock_is_never_taken_for_the_one_that_was_not_heard_of(tmp_path):
+    async def story(house):
+        house.apt_101.app_adds("918273", slot=200)
+        house.apt_101.capacity = 1
+        house.apt_101.faults.order = Order.ACK_ONLY
+        stay = house.book(house.flat_101, -HOUR, DAY)
+        await house.reconciled()
+        await house.clock.sleep(3600)
+        house.apt_101.faults.order = Order.ACK_FIRST
+        for _ in range(4):  # a list a day
+            await house.clock.sleep(86400)
+            assert house.apt_101.holds("918273")
+        assert (await a_lock(house, "apt-101"))["listedAt"] is not None
+        assert (await house.stay(stay))["pinStatus"] != "active"
+
+    living(tmp_path, story)
+
+
 def test_a_hub_that_somebody_else_uses_too_is_told_of_once_and_still_served(tmp_path):
     async def story(house):
         for _ in range(6):  # the phone app throws us out again and again

@@ -83,3 +83,25 @@ def test_a_later_stay_that_gets_another_pin_gives_it_to_the_one_before(tmp_path)
         await house.pin_status(first, "active")
 
     living(tmp_path, story)
+
+
+def test_the_guest_who_stays_on_is_let_in_by_a_lock_whose_clock_runs_behind(tmp_path):
+    async def story(house):
+        house.street.skew = -HOUR / 60
+        first = house.book(house.flat_101, -HOUR, 3 * HOUR, partner_code="HM1")
+        later = house.book(house.flat_101, 4 * HOUR, DAY, partner_code="HM1")
+        await house.reconciled()
+        await house.pin_status(first, "active")
+        pin = await house.pin(first)
+        await house.clock.sleep(60)
+        (code,) = house.street.codes
+        begin, until = code.start, code.end
+        for _ in range(24 * 60):
+            await house.clock.sleep(10)
+            assert house.street.opens(pin)
+        await house.pin_status(later, "active")
+        (code,) = house.street.codes
+        assert (code.start, code.pin) == (begin, pin)
+        assert code.end > until
+
+    living(tmp_path, story)
