@@ -6,7 +6,7 @@ import heapq
 import itertools
 import random
 import sqlite3
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -86,6 +86,7 @@ class World:
         self.account = Account(random.Random(f"account {story.seed}"), self.clock)
         self._folder = folder
         self._timeline = []
+        self._sooner = asyncio.Event()  # something is to happen before what is waited for
         self._numbers = itertools.count()
         self.listings = [self.account.add_listing(f"Flat {n}") for n in range(len(story.units))]
         self.stays = {}  # number in the story -> long id
@@ -244,10 +245,11 @@ class World:
         for number in range(1, int(end / _LOOK)):
             self.at(number * _LOOK + 61, self.watcher.look)
         while self._timeline and self._timeline[0][0] <= end:
-            moment, _, action = heapq.heappop(self._timeline)
-            wait = moment - self.seconds()
+            wait = self._timeline[0][0] - self.seconds()
             if wait > 0:
-                await asyncio.sleep(wait)
+                await self._pause(wait)
+                continue
+            _, _, action = heapq.heappop(self._timeline)
             result = action()
             if asyncio.iscoroutine(result):
                 await result
@@ -256,7 +258,16 @@ class World:
 
     def at(self, moment, action):
         """Let something happen at a moment."""
-        heapq.heappush(self._timeline, (moment, next(self._numbers), action))
+        entry = (moment, next(self._numbers), action)
+        heapq.heappush(self._timeline, entry)
+        if self._timeline[0] is entry:
+            self._sooner.set()
+
+    async def _pause(self, seconds):
+        self._sooner.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._sooner.wait()
 
     def _note_audit(self):
         with closing(sqlite3.connect(self.pi.database())) as database:
