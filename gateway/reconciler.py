@@ -252,7 +252,9 @@ class Reconciler:
         if row.holds_placement:
             return one.type.entitled or row.held_since is not None
         expected = one.type.entitled or one.type is ReservationType.RESERVED
-        return expected and row.unit is not None and row.check_out_at > now and span.meets(one)
+        # Whose loss was read once is asked for again, also when its time has passed meanwhile.
+        matters = row.check_out_at > now or row.missing_reads > 0
+        return expected and row.unit is not None and matters and span.meets(one)
 
     # --- writing -------------------------------------------------------------------------------
 

@@ -163,6 +163,25 @@ def test_a_guest_inside_loses_the_pin_by_a_404_only_at_the_second_run_in_a_row(t
     living(tmp_path, story)
 
 
+def test_a_guest_inside_missed_once_is_gone_although_the_next_stay_has_the_code_by_then(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, -DAY, DAY + 2 * HOUR, partner_code="HM1")
+        house.book(house.flat_101, 3 * HOUR, 2 * DAY, partner_code="HM1")
+        await house.reconciled()
+        await house.clock.sleep(10)
+        pin = await house.pin(stay)
+        house.stays.delete(stay)
+        assert (await house.reconciled())["stats"]["deleted"] == 0
+        await at(house, START + 2 * HOUR + MINUTE)
+        assert (await house.reconciled())["stats"]["deleted"] == 1
+        await house.clock.sleep(60)
+        assert await statuses(house, [stay]) == ["revoked"]
+        assert house.apt_101.try_pin(pin)
+        assert sum(house.apt_101.creates.values()) == 1
+
+    living(tmp_path, story, stays={"schedule": "0 12 * * *"})
+
+
 @pytest.mark.parametrize("type_", ["canceled", "blocked", "maintenance", "reserved"])
 def test_another_type_takes_the_pin_away(tmp_path, type_):
     async def story(house):
