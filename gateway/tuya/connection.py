@@ -22,6 +22,7 @@ _SETTLED_SECONDS = 30.0  # a connection that held this long clears the failures 
 _CUT_SHORT = 3  # connections in a row that were cut short: somebody else uses the peer
 _HOLD_SECONDS = 5.0  # how long a connection to such a peer must hold before it is used
 _LOST_AFTER = 3  # failures in a row after which a peer is looked for by its broadcasts
+_AWAY_SECONDS = 300.0  # how long after a hub called a lock offline it is asked again
 
 _AN_EPOCH = 1_600_000_000  # smaller ones are seconds since the peer started: it has no time
 
@@ -76,6 +77,7 @@ class Connection:
         self._subscribers: dict[str | None, Subscriber] = {}
         self._link: Link | None = None
         self._up_at = 0.0
+        self._asking: asyncio.TimerHandle | None = None  # the hub, for the locks that were away
         self._failures = 0
         self._cut_short = 0
         self._contended = False
@@ -283,10 +285,20 @@ class Connection:
         subscriber.on_dps(known, sent_at)
 
     def _hear_online(self, lists: dict[str, Any]) -> None:
-        """Nearby counts as online: a lock asleep answers when it is written to."""
+        """Nearby counts as online: a lock asleep answers when it is written to.
+
+        A hub need not tell by itself that a lock is back, so it is asked for those that were away.
+        """
         for state, online in (("offline", False), ("nearby", True), ("online", True)):
             cids = lists.get(state)
             for cid in cids if isinstance(cids, list) else []:
                 subscriber = self._subscribers.get(cid) if isinstance(cid, str) else None
                 if subscriber is not None:
                     subscriber.on_online(online=online)
+                    if not online and self._asking is None:
+                        loop = asyncio.get_running_loop()
+                        self._asking = loop.call_later(_AWAY_SECONDS, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asking = None
+        self.ask_online()

@@ -318,6 +318,22 @@ def test_a_relocated_guest_keeps_the_old_door_until_the_new_one_is_confirmed(tmp
     living(tmp_path, story)
 
 
+def test_a_lock_that_was_away_at_the_start_and_is_back_puts_nobody_at_risk(tmp_path):
+    async def story(house):
+        house.apt_101.online = False
+        await house.hub.cut()
+        await house.hub.restore()
+        await house.clock.sleep(60)
+        stay = house.book(house.flat_101, 20 * HOUR, 2 * DAY)
+        await house.reconciled()
+        assert (await house.stay(stay))["pinStatus"] == "at_risk"
+        house.apt_101.online = True
+        await house.clock.sleep(600)
+        assert (await house.stay(stay))["pinStatus"] == "planned"
+
+    living(tmp_path, story)
+
+
 def test_the_same_guest_staying_on_keeps_pin_and_code(tmp_path):
     async def story(house):
         first = house.book(house.flat_102, -DAY, 2 * DAY)
