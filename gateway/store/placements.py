@@ -51,7 +51,7 @@ async def lock_state(
             (settings.name,),
         )
     }
-    unsettled = await _unsettled_stays(session, settings.name)
+    unsettled = await _unsettled_doors(session, settings.name)
     placements = await live(session, settings)
     return LockState(
         lock=settings.name,
@@ -65,25 +65,37 @@ async def lock_state(
     )
 
 
-async def _unsettled_stays(session: Session, lock: str) -> set[str]:
-    """Stays with a code on this lock and a due door whose newest code is not confirmed."""
+async def _unsettled_doors(session: Session, lock: str) -> dict[str, list[str | None]]:
+    """The due doors whose newest code is not confirmed, of stays with a code on this lock.
+
+    By stay: of each when its code was sent, if the lock never answered to that.
+    """
     rows = await session.all(
-        "SELECT DISTINCT o.reservation_id FROM credentials o"
-        " WHERE o.wanted = 1 AND o.revoked_at IS NULL"
+        "SELECT o.reservation_id, (SELECT iif(p.evidence IN ('sent', 'unknown'), p.sent_at, NULL)"
+        f" FROM placements p WHERE p.credential_id = o.id ORDER BY {NEWEST} LIMIT 1) AS unanswered"
+        " FROM credentials o WHERE o.wanted = 1 AND o.revoked_at IS NULL"
         " AND o.reservation_id IN (SELECT reservation_id FROM credentials WHERE lock = ?)"
         " AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || o.id)"
         " AND coalesce((SELECT p.evidence NOT IN ('confirmed', 'observed') OR p.pin_hash IS NOT o.pin_hash"
         f" FROM placements p WHERE p.credential_id = o.id ORDER BY {NEWEST} LIMIT 1), 1)",
         (lock,),
     )
-    return {row["reservation_id"] for row in rows}
+    found: dict[str, list[str | None]] = {}
+    for row in rows:
+        found.setdefault(row["reservation_id"], []).append(row["unanswered"])
+    return found
 
 
 def _credential(
-    row: Row, settings: LockSettings, jobs: Mapping[str, Job], unsettled: set[str]
+    row: Row,
+    settings: LockSettings,
+    jobs: Mapping[str, Job],
+    unsettled: Mapping[str, list[str | None]],
 ) -> Credential:
     window = window_of(row)
-    waits = row["reservation_id"] in unsettled
+    waits_for = unsettled.get(row["reservation_id"], [])
+    # A door in common that gave no answer before the stay moved is none of those it moved to.
+    new = [sent for sent in waits_for if sent is None or sent >= row["updated_at"]]
     canary = row["origin"] == Origin.CANARY
     return Credential(
         id=row["id"],
@@ -92,8 +104,8 @@ def _credential(
         written=window if canary else window_to_write(window, settings.window_mode),
         weekly=weekly.from_text_or_none(row["weekly"]),
         wanted=bool(row["wanted"]),
-        lingers=row["withdrawn_because"] == "moved" and waits,
-        settled_everywhere=not waits,
+        lingers=row["withdrawn_because"] == "moved" and bool(new),
+        settled_everywhere=not waits_for,
         pin_hash=row["pin_hash"],
         follows=row["follows"],
         taken_over_by=row["taken_over_by"],

@@ -318,6 +318,34 @@ def test_a_relocated_guest_keeps_the_old_door_until_the_new_one_is_confirmed(tmp
     living(tmp_path, story)
 
 
+def test_a_relocated_guest_leaves_the_old_door_although_one_in_common_never_answered(tmp_path):
+    async def main(clock):
+        async with a_house(tmp_path, clock, pace=UNHURRIED) as house:
+            house.changes["apt-101"] = {"shared": True}
+            house.settings["listings"] = [
+                {"stays_id": house.flat_101, "name": "A", "locks": ["apt-101", "street"]},
+                {"stays_id": house.flat_102, "name": "B", "locks": ["apt-101", "apt-102"]},
+            ]
+            async with house.running():
+                await house.first_run()
+                house.apt_101.faults.order = Order.ACK_ONLY
+                stay = house.book(house.flat_101, -DAY, 4 * DAY)
+                await house.reconciled()
+                await house.clock.sleep(600)
+                house.apt_101.faults.order = Order.PUSH_FIRST
+                pin = await house.pin(stay)
+                assert house.street.try_pin(pin)
+                house.stays.change(stay, _idlisting=house.flat_102)
+                await house.reconciled()
+                await house.clock.sleep(60)
+                assert house.apt_102.try_pin(pin)
+                assert house.apt_101.try_pin(pin)
+                assert not house.street.holds(pin)
+                assert (await house.stay(stay))["pinStatus"] == "at_risk"
+
+    run_virtual(main, start=START)
+
+
 def test_a_lock_that_was_away_at_the_start_and_is_back_puts_nobody_at_risk(tmp_path):
     async def story(house):
         house.apt_101.online = False
