@@ -112,6 +112,7 @@ async def test_stopped_at_any_moment_with_busy_locks_it_ends_by_itself_and_loses
                 held = len(house.street.codes), len(house.apt_101.codes)
                 return held == (len(live), len(live)) and not daemon.rows(doubts)
 
+            await house.until(lambda: daemon.is_up(house.session))
             await house.until(settled, seconds=100)
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
