@@ -124,13 +124,8 @@ class House:
         return Config(**self.config_values())
 
     def config_toml(self):
-        """The same as a file; JSON's strings, numbers and lists are TOML's too."""
-        lines = []
-        for section, value in self.config_values().items():
-            for table in value if isinstance(value, list) else [value]:
-                lines.append(f"[[{section}]]" if isinstance(value, list) else f"[{section}]")
-                lines += [f"{key} = {_toml(one)}" for key, one in table.items()]
-        return "\n".join(lines) + "\n"
+        """The same as a file."""
+        return as_toml(self.config_values())
 
     def config_values(self):
         def lock(name, profile, **more):
@@ -325,6 +320,16 @@ class House:
             checkOutDate=check_out.date().isoformat(),
             checkOutTime=check_out.strftime("%H:%M"),
         )
+
+
+def as_toml(values):
+    """The values of a configuration as a file; JSON's strings, numbers and lists are TOML's too."""
+    lines = []
+    for section, value in values.items():
+        for table in value if isinstance(value, list) else [value]:
+            lines.append(f"[[{section}]]" if isinstance(value, list) else f"[{section}]")
+            lines += [f"{key} = {_toml(one)}" for key, one in table.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _toml(value):

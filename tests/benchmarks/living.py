@@ -1,7 +1,6 @@
 """Row 7: the daemon as a process: its start, its memory, and what an idle hour costs."""
 
 import asyncio
-import json
 import re
 import socket
 import sqlite3
@@ -20,20 +19,11 @@ from gateway.web.auth import issue_token, load_secret
 from tests.benchmarks.account import an_account, days_ahead
 from tests.benchmarks.doors import config_values, many_doors
 from tests.benchmarks.measuring import Figure, median, processor_seconds, resident, spread
+from tests.house import as_toml
 
 _RUNS_AN_HOUR = 2
 _HOUR = 3600
 _STAYS = 1000
-
-
-def toml(values):
-    """A configuration as a file; JSON's strings, numbers and lists are TOML's too."""
-    lines = []
-    for section, value in values.items():
-        for part in value if isinstance(value, list) else [value]:
-            lines.append(f"[[{section}]]" if isinstance(value, list) else f"[{section}]")
-            lines += [f"{key} = {json.dumps(one)}" for key, one in part.items()]
-    return "\n".join(lines) + "\n"
 
 
 def _free_port():
@@ -48,7 +38,7 @@ class Daemon:
     def __init__(self, folder, values):
         self.folder, self.port = folder, values["http"]["port"]
         self.config = folder / "config.toml"
-        self.config.write_text(toml(values))
+        self.config.write_text(as_toml(values))
         self.process = None
         self.ready_seconds = 0.0
 
