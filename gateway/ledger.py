@@ -1,6 +1,7 @@
 """Records what is to be sent to a lock before it is sent."""
 
 import random  # noqa: TID251 - only as the type of what is injected
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +26,7 @@ from gateway.minting import Mint
 from gateway.ports import Code, LockCapabilities
 from gateway.store import credentials, placements
 from gateway.store.database import Row, Session
+from gateway.store.moments import from_text
 from gateway.store.secretbox import SecretBox
 from gateway.turn import Turn
 
@@ -118,20 +120,19 @@ class Ledger:
     async def settle(self, turn: Turn, settlement: Settlement) -> None:
         """Record what follows without asking the lock."""
         match settlement:
-            case TakeOver(placement_id=placement_id, credential_id=heir):
-                row = await self._row(turn, placement_id)
-                await placements.reassign(turn.session, self._box, row, heir)
-                await credentials.hand_over(turn.session, row["credential_id"], heir)
-                detail = f"the same guest stays on: the code of {row['credential_id']} goes on"
+            case TakeOver(placement_ids=placement_ids, of=of, credential_id=heir):
+                await self._reassign(turn, placement_ids, heir)
+                await credentials.hand_over(turn.session, of, heir)
+                await turn.drop(JobKind.GEN, of)
+                detail = f"one code for two stays of the same guest: {of} has that of {heir}"
                 await turn.tell(events.CREDENTIAL_TAKEN_OVER, heir, detail)
             case HandBack(placement_ids=placement_ids, credential_id=credential_id):
-                for placement_id in placement_ids:
-                    row = await self._row(turn, placement_id)
-                    await placements.reassign(turn.session, self._box, row, credential_id)
+                await self._reassign(turn, placement_ids, credential_id)
                 await credentials.hand_over(turn.session, credential_id, None)
-                await turn.schedule(JobKind.GEN, credential_id, turn.now)
+                opens = from_text((await turn.credential(credential_id))["valid_from"])
+                await turn.schedule(JobKind.GEN, credential_id, max(opens, turn.now))
                 detail = (
-                    "the same guest's next stay no longer needs the code: it is this one's again"
+                    "the same guest's other stay no longer needs the code: it is this one's again"
                 )
                 await turn.tell(events.CREDENTIAL_HANDED_BACK, credential_id, detail)
             case Issued(credential_id=credential_id):
@@ -153,6 +154,11 @@ class Ledger:
                 await placements.removed(
                     turn.session, placement_id, known_from="expired on lock", now=turn.now
                 )
+
+    async def _reassign(self, turn: Turn, placement_ids: Iterable[int], heir: str) -> None:
+        for placement_id in placement_ids:
+            row = await self._row(turn, placement_id)
+            await placements.reassign(turn.session, self._box, row, heir)
 
     async def begin(self, turn: Turn, send: Send, state: LockState) -> Command | None:
         """Record the operation as sent. The caller commits before the first byte leaves.

@@ -1,6 +1,6 @@
 """What to do next on one lock: what should be, compared with what is known to be on it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -32,7 +32,7 @@ class Credential:
         lingers: the stay moved to other doors; this one stays as it is until those are confirmed.
         settled_everywhere: every door of the stay that is due holds the stay's present PIN.
         follows: the credential of the same guest's stay just before, on this lock.
-        taken_over_by: the credential of the same guest's next stay that has this one's code.
+        taken_over_by: the credential of the same guest's other stay that has this one's code.
         issued_before: a lock has confirmed a code of it at least once.
         canary: a technician's trial of the lock: written at once and to the letter.
         gen, rev: its jobs, None where done (or lost: nothing here depends on them but the pauses).
@@ -118,15 +118,16 @@ class Send:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOver:
-    """The code on the lock belongs to the same guest's next stay from now on."""
+    """The code of `of`, if it has one, and its right to one are another stay's of the same guest."""
 
-    placement_id: int
+    placement_ids: tuple[int, ...]
+    of: str
     credential_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandBack:
-    """The same guest's next stay gives the codes back: it went, or ends before this one."""
+    """The same guest's other stay gives the codes back: it went, or ends before this one."""
 
     placement_ids: tuple[int, ...]
     credential_id: str
@@ -187,12 +188,11 @@ def settlements(state: LockState, now: datetime) -> tuple[Settlement, ...]:
 
 def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
     by_credential = _placements_by_credential(state)
-    by_id = {credential.id: credential for credential in state.credentials}
+    kinship = _Kinship(state, now)
     for credential in state.credentials:
         placements = by_credential.get(credential.id, ())
-        if not placements:
-            yield from _taken_over(credential, by_id, by_credential, state, now)
-        yield from _handed_back(credential, by_id, by_credential, state, now)
+        yield from kinship.taken_over(credential)
+        yield from kinship.handed_back(credential)
         if (
             credential.gen is not None
             and credential.wanted
@@ -208,62 +208,97 @@ def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
             yield ExpiredOnLock(placement_id=placement.id)
 
 
-def _carries(
-    successor: Credential, predecessor: Credential, state: LockState, now: datetime
-) -> bool:
-    """Does the code of the same guest's next stay open for as long as this stay's would?"""
-    return _is_due(successor, state, now) and (
-        _is_over(predecessor, now) or successor.window.valid_until >= predecessor.window.valid_until
-    )
+class _Kinship:
+    """The stays of one guest that have one code on the lock: that of the stay that ends last."""
 
+    def __init__(self, state: LockState, now: datetime) -> None:
+        self._state = state
+        self._now = now
+        self._by_id = {credential.id: credential for credential in state.credentials}
+        self._codes = _placements_by_credential(state)
 
-def _taken_over(
-    credential: Credential,
-    by_id: Mapping[str, Credential],
-    by_credential: Mapping[str, tuple[Placement, ...]],
-    state: LockState,
-    now: datetime,
-) -> Iterator[TakeOver]:
-    predecessor = by_id.get(credential.follows or "")
-    if predecessor is None or not _carries(credential, predecessor, state, now):
-        return
-    for placement in by_credential.get(predecessor.id, ()):
-        if (
-            placement.operation is None
-            and placement.asked is not Asked.REMOVE
-            and placement.pin_hash == credential.pin_hash
+    def taken_over(self, credential: Credential) -> Iterator[TakeOver]:
+        """What a stay and the one before it have in common becomes that of the longer one."""
+        before = self._holder_before(credential)
+        if before is None or before.pin_hash != credential.pin_hash:
+            return
+        if self._carries(credential, before):
+            owner, other = credential, before
+        elif self._has_open(before) and _is_due(credential, self._state, self._now):
+            owner, other = before, credential
+        else:
+            return
+        owned, codes = self._codes_of(owner), self._codes_of(other)
+        if (owned and codes) or not all(
+            code.operation is None and code.asked is not Asked.REMOVE for code in (*owned, *codes)
         ):
-            yield TakeOver(placement_id=placement.id, credential_id=credential.id)
+            return
+        if codes or (owned and _is_due(other, self._state, self._now)):
+            ids = tuple(code.id for code in codes)
+            yield TakeOver(placement_ids=ids, of=other.id, credential_id=owner.id)
 
+    def handed_back(self, credential: Credential) -> Iterator[HandBack]:
+        """A stay has its code for itself again once the one that took it over does not outlast it."""
+        if credential.taken_over_by is None or _is_over(credential, self._now):
+            return
+        heirs = list(self._heirs(credential))
+        if heirs and self._carries(heirs[-1], credential):
+            return
+        opens = credential.window.holds(self._now)
+        yield HandBack(
+            placement_ids=tuple(
+                code.id
+                for heir in heirs
+                for code in self._codes.get(heir.id, ())
+                if opens
+                and code.pin_hash == credential.pin_hash
+                and code.operation is not Operation.DELETE
+                and code.asked is not Asked.REMOVE
+            ),
+            credential_id=credential.id,
+        )
 
-def _handed_back(
-    credential: Credential,
-    by_id: Mapping[str, Credential],
-    by_credential: Mapping[str, tuple[Placement, ...]],
-    state: LockState,
-    now: datetime,
-) -> Iterator[HandBack]:
-    if credential.taken_over_by is None or not credential.wanted:
-        return
-    if not credential.window.holds(now):
-        return
-    heirs, heir = [], by_id.get(credential.taken_over_by)
-    while heir is not None and heir not in heirs:
-        heirs.append(heir)
-        heir = by_id.get(heir.taken_over_by) if heir.taken_over_by is not None else None
-    if heirs and _carries(heirs[-1], credential, state, now):
-        return
-    yield HandBack(
-        placement_ids=tuple(
-            placement.id
-            for heir in heirs
-            for placement in by_credential.get(heir.id, ())
-            if placement.pin_hash == credential.pin_hash
-            and placement.operation is not Operation.DELETE
-            and placement.asked is not Asked.REMOVE
-        ),
-        credential_id=credential.id,
-    )
+    def have_pin_of(self, credential: Credential) -> bool:
+        """Has the stay before or after the PIN on the lock? It is handed over then, or goes first."""
+        kin = {one.id for one in self._state.credentials if one.follows == credential.id}
+        before = self._holder_before(credential)
+        if before is not None:
+            kin.add(before.id)
+        return any(
+            code.pin_hash == credential.pin_hash and code.credential_id in kin
+            for code in self._state.placements
+        )
+
+    def _holder_before(self, credential: Credential) -> Credential | None:
+        """The stay just before, or the one that has taken its code over."""
+        before = self._by_id.get(credential.follows or "")
+        if before is None:
+            return None
+        heirs = list(self._heirs(before))
+        return before if not heirs or credential in heirs else heirs[-1]
+
+    def _heirs(self, credential: Credential) -> Iterator[Credential]:
+        """Those that have taken its code over, one from the other."""
+        seen = {credential.id}
+        heir = self._by_id.get(credential.taken_over_by or "")
+        while heir is not None and heir.id not in seen:
+            yield heir
+            seen.add(heir.id)
+            heir = self._by_id.get(heir.taken_over_by or "")
+
+    def _carries(self, one: Credential, other: Credential) -> bool:
+        """Does the code of one stay open for as long as the other's would?"""
+        return _is_due(one, self._state, self._now) and (
+            _is_over(other, self._now) or one.window.valid_until >= other.window.valid_until
+        )
+
+    def _has_open(self, credential: Credential) -> bool:
+        return _is_due(credential, self._state, self._now) and credential.window.holds(self._now)
+
+    def _codes_of(self, credential: Credential) -> list[Placement]:
+        """Its codes with its present PIN."""
+        mine = self._codes.get(credential.id, ())
+        return [code for code in mine if code.pin_hash == credential.pin_hash]
 
 
 def next_sends(state: LockState, now: datetime) -> tuple[Send, ...]:
@@ -272,10 +307,11 @@ def next_sends(state: LockState, now: datetime) -> tuple[Send, ...]:
     Pauses after failures are kept: a step whose job waits for a later attempt is left out.
     """
     by_credential = _placements_by_credential(state)
+    kinship = _Kinship(state, now)
     steps = [
         step
         for credential in state.credentials
-        for step in _sends(credential, by_credential.get(credential.id, ()), state, now)
+        for step in _sends(credential, by_credential.get(credential.id, ()), kinship, state, now)
         if step.job is None or step.job.attempts == 0 or step.job.run_at <= now
     ]
     # An operation that was refused or lost steps behind those not yet tried.
@@ -289,7 +325,11 @@ def _tried(step: Send) -> bool:
 
 
 def _sends(
-    credential: Credential, placements: tuple[Placement, ...], state: LockState, now: datetime
+    credential: Credential,
+    placements: tuple[Placement, ...],
+    kinship: _Kinship,
+    state: LockState,
+    now: datetime,
 ) -> Iterator[Send]:
     due = _is_due(credential, state, now)
     stays_put = _stays_put(credential, now)
@@ -312,19 +352,9 @@ def _sends(
         due
         and not current
         and _may_create(credential, state, now)
-        and not _is_kept_by_the_same_guest(credential, state)
+        and not kinship.have_pin_of(credential)
     ):
         yield _send(Operation.CREATE, credential, None, now, removes=False)
-
-
-def _is_kept_by_the_same_guest(credential: Credential, state: LockState) -> bool:
-    """Has the stay before or after the PIN on the lock? It is handed over then, or goes first."""
-    kin = {one.id for one in state.credentials if one.follows == credential.id}
-    return any(
-        placement.pin_hash == credential.pin_hash
-        and placement.credential_id in kin | {credential.follows}
-        for placement in state.placements
-    )
 
 
 def _send(

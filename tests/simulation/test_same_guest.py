@@ -56,11 +56,35 @@ def test_a_later_stay_that_is_taken_back_leaves_the_guest_inside(tmp_path, secon
 
 def test_a_later_stay_that_ends_first_leaves_the_guest_inside(tmp_path):
     async def story(house):
-        first, _later, pin = await both_inside(house, (-HOUR, DAY), (HOUR, DAY / 4))
+        first, later, pin = await both_inside(house, (-HOUR, DAY), (HOUR, DAY / 4))
+        await house.pin_status(later, "active")
         await goes_on(house, pin, 3 * DAY / 4)
         await house.pin_status(first, "active")
+        await house.pin_status(later, "revoked")
         await house.clock.sleep((DAY / 2).total_seconds())
         assert house.street.codes == house.apt_101.codes == []
+
+    living(tmp_path, story, policy={"revoke_after": "1h"})
+
+
+@pytest.mark.parametrize("lengths", [(DAY / 4, DAY), (DAY, DAY / 4)], ids=["short", "long"])
+def test_of_two_stays_that_begin_together_the_longer_has_the_code(tmp_path, lengths):
+    async def story(house):
+        stays = [
+            house.book(house.flat_101, 3 * HOUR, length, partner_code="HM1") for length in lengths
+        ]
+        shorter, longer = stays if lengths[0] < lengths[1] else reversed(stays)
+        await house.reconciled()
+        await house.clock.sleep((3 * HOUR).total_seconds())
+        pin = await house.pin(longer)
+        assert pin == await house.pin(shorter)
+        for stay in stays:
+            await house.pin_status(stay, "active")
+        await goes_on(house, pin, 3 * DAY / 4)
+        await house.pin_status(shorter, "revoked")
+        await house.pin_status(longer, "active")
+        for lock in (house.street, house.apt_101):
+            assert list(lock.creates.values()) == [1]
 
     living(tmp_path, story, policy={"revoke_after": "1h"})
 

@@ -340,7 +340,7 @@ def test_the_same_guests_next_stay_takes_the_code_over_instead_of_a_new_one(firs
     second = a_credential("SECOND-apt-101", window=later, follows="FIRST-apt-101")
     lock = a_lock([first, second], [a_code(credential_id="FIRST-apt-101")])
 
-    taken = TakeOver(placement_id=1, credential_id="SECOND-apt-101")
+    taken = TakeOver(placement_ids=(1,), of="FIRST-apt-101", credential_id="SECOND-apt-101")
     assert taken in settlements(lock, CHECK_OUT)
     assert taken not in settlements(lock, CHECK_OUT - timedelta(seconds=1))
 
@@ -351,15 +351,50 @@ def test_a_credential_that_was_taken_over_asks_for_nothing_any_more():
     assert operations(a_lock([first]), INSIDE) == []
 
 
-def test_a_stay_of_the_same_guest_within_another_leaves_the_code_to_it():
+@pytest.mark.parametrize("had_by", ["FIRST-apt-101", "SECOND-apt-101"])
+def test_a_stay_of_the_same_guest_within_another_has_the_code_of_that(had_by):
     first = a_credential("FIRST-apt-101")
     within = Window(valid_from=CHECK_OUT - timedelta(days=2), valid_until=CHECK_OUT)
     second = a_credential("SECOND-apt-101", window=within, follows="FIRST-apt-101")
-    lock = a_lock([first, second], [a_code(credential_id="FIRST-apt-101")])
+    lock = a_lock([first, second], [a_code(credential_id=had_by)])
 
     inside_both = CHECK_OUT - timedelta(days=1)
-    assert not any(isinstance(one, TakeOver) for one in settlements(lock, inside_both))
-    assert operations(lock, inside_both) == []
+    codes = (1,) if had_by == second.id else ()
+    taken = TakeOver(placement_ids=codes, of=second.id, credential_id=first.id)
+    assert taken in settlements(lock, inside_both)
+    assert Operation.CREATE not in dict(operations(lock, inside_both))
+
+    waiting = replace(lock, placements=(a_code(credential_id=had_by, operation=Operation.MODIFY),))
+    assert not any(isinstance(one, TakeOver) for one in settlements(waiting, inside_both))
+
+
+def test_of_three_stays_of_one_guest_the_one_that_ends_last_has_the_code():
+    ends = [CHECK_OUT, CHECK_OUT - timedelta(hours=5), CHECK_OUT + timedelta(days=1)]
+    windows = [Window(valid_from=CHECK_IN, valid_until=end) for end in ends]
+    first = a_credential("A-apt-101", window=windows[0])
+    second = a_credential(
+        "B-apt-101", window=windows[1], follows="A-apt-101", taken_over_by="A-apt-101"
+    )
+    third = a_credential("C-apt-101", window=windows[2], follows="B-apt-101")
+    lock = a_lock([first, second, third], [a_code(credential_id=first.id)])
+
+    taken = TakeOver(placement_ids=(1,), of=first.id, credential_id=third.id)
+    assert settlements(lock, INSIDE)[-1] == taken
+
+    first = replace(first, taken_over_by=third.id)
+    settled = a_lock([first, second, third], [a_code(credential_id=third.id)])
+    assert not any(isinstance(one, TakeOver | HandBack) for one in settlements(settled, INSIDE))
+
+
+def test_a_stay_that_moved_to_later_has_its_code_for_itself_again_and_takes_nothing_along():
+    first = a_credential("FIRST-apt-101")
+    later = Window(valid_from=OVER + timedelta(days=3), valid_until=OVER + timedelta(days=5))
+    second = a_credential(
+        "SECOND-apt-101", window=later, follows=first.id, taken_over_by="FIRST-apt-101"
+    )
+    lock = a_lock([first, second], [a_code(credential_id=first.id)])
+
+    assert HandBack(placement_ids=(), credential_id=second.id) in settlements(lock, INSIDE)
 
 
 @pytest.mark.parametrize(
