@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import structlog
 
-from gateway import credentials as queues, derivation, ledger, minting, verdicts
+from gateway import derivation, ledger, lock_queue, minting, verdicts
 from gateway.domain import entitlement, plan, policy
 from gateway.domain.jobs import JobKind
 from gateway.domain.model import Operation
@@ -30,13 +30,23 @@ class Planted:
     plant: Callable[[], None]
 
 
+def _plant(where, name, bug):
+    """Put the bug in the place of what stands there by that name.
+
+    Raises:
+        AttributeError: nothing does: the product looks for it elsewhere by now.
+    """
+    getattr(where, name)
+    setattr(where, name, bug)
+
+
 def _an_hour_late():
     original = plan._is_due
 
     def late(credential, state, now):
         return original(credential, state, now - timedelta(hours=1))
 
-    plan._is_due = late
+    _plant(plan, "_is_due", late)
 
 
 def _gives_up_writing():
@@ -49,18 +59,18 @@ def _gives_up_writing():
             if send.kind is JobKind.REV or send.job is None or send.job.attempts < 2
         )
 
-    queues.next_sends = most
+    _plant(lock_queue, "next_sends", most)
 
 
 def _without_windows():
-    ledger.window_to_write = placements.window_to_write = lambda _window, _mode: None
+    _plant(placements, "window_to_write", lambda _window, _mode: None)
 
 
 def _never_yields():
     def until(stay, _later, _starts, rules):
         return stay.check_out_at + rules.revoke_after
 
-    policy._valid_until = until
+    _plant(policy, "_valid_until", until)
 
 
 def _silence_is_no():
@@ -71,7 +81,7 @@ def _silence_is_no():
             (placement_id, operation),
         )
 
-    verdicts.placements.silent = silent
+    _plant(verdicts.placements, "silent", silent)
 
 
 def _believes_what_it_sent():
@@ -82,7 +92,7 @@ def _believes_what_it_sent():
             outcome = Confirmed(address=command.address)
         await original(self, turn, command, outcome)
 
-    verdicts.Verdicts.record = record
+    _plant(verdicts.Verdicts, "record", record)
 
 
 def _absent_is_cancelled():
@@ -91,8 +101,8 @@ def _absent_is_cancelled():
     async def look_up(_self, feed, missing, _known):
         feed.gone |= {one.id for one in missing}
 
-    Reader.look_up = look_up
-    entitlement.BRAKE_STAYS = 10**6
+    _plant(Reader, "look_up", look_up)
+    _plant(entitlement, "BRAKE_STAYS", 10**6)
     original = Merging._missed
 
     def missed(self, before):
@@ -100,7 +110,7 @@ def _absent_is_cancelled():
         row = replace(merged.row, deleted_at=merged.row.deleted_at or self._now)
         return replace(merged, row=row, first_miss=False)
 
-    Merging._missed = missed
+    _plant(Merging, "_missed", missed)
 
 
 def _gives_up_revoking():
@@ -113,14 +123,14 @@ def _gives_up_revoking():
             if send.kind is JobKind.GEN or send.job is None or send.job.attempts < 2
         )
 
-    queues.next_sends = most
+    _plant(lock_queue, "next_sends", most)
 
 
 def _forgets_the_cancelled():
     async def withdraw(_session, _withdrawals, _now):
         """Nothing is withdrawn."""
 
-    derivation.credentials.withdraw = withdraw
+    _plant(derivation.credentials, "withdraw", withdraw)
 
 
 def _takes_the_apps_number():
@@ -129,7 +139,7 @@ def _takes_the_apps_number():
     def free(self, numbers, used):
         return 1 if numbers == self._capabilities.member_range else original(self, numbers, used)
 
-    ledger.Ledger._free = free
+    _plant(ledger.Ledger, "_free", free)
 
 
 def _logs_the_pin():
@@ -139,7 +149,7 @@ def _logs_the_pin():
         structlog.get_logger().debug("minted", digits=pin)
         await original(self, session, doors, pin)
 
-    minting.Mint._give = give
+    _plant(minting.Mint, "_give", give)
 
 
 _SEEDS = 200
