@@ -193,6 +193,8 @@ class Verdicts:
         if last.foreign is not None and number in last.foreign:
             return
         if self._capabilities.addressing is Addressing.SLOT:
+            if await placements.any_lost(turn.session, self._settings):
+                return  # that one may have the slot by now: its guest is no intruder
             what = "its slot may be another's by now: look at the codes in the lock's app"
         else:
             what = "it is deleted once more"

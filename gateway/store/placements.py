@@ -369,6 +369,16 @@ async def last_with(
     )
 
 
+async def any_lost(session: Session, settings: LockSettings) -> bool:
+    """Is a code on this very hardware whose slot it never told?"""
+    row = await session.one(
+        "SELECT 1 FROM placements WHERE lock = ? AND device_id = ? AND node_id IS ?"
+        f" AND slot IS NULL AND evidence IN {LIVE} LIMIT 1",
+        (settings.name, settings.device_id, settings.node_id),
+    )
+    return row is not None
+
+
 async def reassign(session: Session, box: SecretBox, row: Row, credential_id: str) -> None:
     """Give a code on the lock to another credential."""
     pin = box.open(row["pin"], row=f"placement:{row['credential_id']}")

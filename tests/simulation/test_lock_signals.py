@@ -91,6 +91,27 @@ def test_a_deleted_code_that_still_opens_is_told_where_its_slot_may_be_anothers(
     living(tmp_path, story)
 
 
+def test_a_guest_whose_slot_was_never_told_is_not_taken_for_the_one_who_had_it_before(tmp_path):
+    async def story(house):
+        gone, _ = await arrived(house, house.flat_101)
+        (kept,) = house.apt_101.codes
+        house.stays.change(gone, type="canceled")
+        await house.reconciled()
+        await house.pin_status(gone, "revoked")
+        house.apt_101.faults.lose_next_report = True
+        stay = house.book(house.flat_101, HOUR, DAY)
+        await house.reconciled()
+        await house.clock.sleep(600)
+        (code,) = house.apt_101.codes
+        assert code.slot == kept.slot
+        assert house.apt_101.try_pin(await house.pin(stay))
+        await house.clock.sleep(60)
+        assert told(house, events.CODE_REVOKED_USED) == 0
+
+    no_list = {"create": 51, "delete": 52, "modify": 53, "list": 99}
+    living(tmp_path, story, model_101={"dps": no_list})
+
+
 def test_a_wrong_code_beside_a_pin_that_was_never_used_is_told_once(tmp_path):
     async def story(house):
         stay, pin = await arrived(house, house.flat_101)
