@@ -253,7 +253,8 @@ class Reconciler:
             return one.type.entitled or row.held_since is not None
         expected = one.type.entitled or one.type is ReservationType.RESERVED
         # Whose loss was read once is asked for again, also when its time has passed meanwhile.
-        matters = row.check_out_at > now or row.missing_reads > 0
+        opens = row.check_out_at + self._site.policy.revoke_after > now  # by another stay's code
+        matters = opens or row.missing_reads > 0
         return expected and row.unit is not None and matters and span.meets(one)
 
     # --- writing -------------------------------------------------------------------------------

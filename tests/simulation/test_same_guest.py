@@ -67,6 +67,23 @@ def test_a_later_stay_that_ends_first_leaves_the_guest_inside(tmp_path):
     living(tmp_path, story, policy={"revoke_after": "1h"})
 
 
+def test_a_stay_that_is_deleted_after_its_end_is_called_so_though_its_code_goes_on(tmp_path):
+    async def story(house):
+        first = house.book(house.flat_101, -HOUR, 2 * HOUR, partner_code="HM1")
+        later = house.book(house.flat_101, 3 * HOUR, DAY, partner_code="HM1")
+        await house.reconciled()
+        await house.clock.sleep((2 * HOUR).total_seconds())
+        await house.pin_status(later, "active")
+        await house.pin_status(first, "active")
+        house.stays.delete(first)
+        await house.reconciled()
+        await house.pin_status(first, "revoked")
+        await house.pin_status(later, "active")
+        assert house.apt_101.opens(await house.pin(later))
+
+    living(tmp_path, story)
+
+
 @pytest.mark.parametrize("lengths", [(DAY / 4, DAY), (DAY, DAY / 4)], ids=["short", "long"])
 def test_of_two_stays_that_begin_together_the_longer_has_the_code(tmp_path, lengths):
     async def story(house):
