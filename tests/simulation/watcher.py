@@ -30,7 +30,18 @@ class Watcher:
         self._inside = set()  # (stay, door) where the PIN has opened during the stay
 
     def _owners_of(self, door, pin):
-        return self._owners.get((door.name, pin), set())
+        """Whose PIN it is, as far as anybody was told."""
+        owners = self._owners.get((door.name, pin), set())
+        if self._world.pi.up:
+            return owners
+        # Nobody can ask now whether it has gone on to the same guest's next stay.
+        facts = self._world.account.versions[-1].facts
+        kin = {
+            other
+            for other in facts.keys() - self._told.keys()
+            if any(one in facts and facts[other].guest_is(facts[one]) for one in owners)
+        }
+        return owners | kin
 
     def _names(self, stays):
         return ", ".join(self._world.code(one) for one in sorted(stays)) or "nobody known"
