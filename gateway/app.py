@@ -236,6 +236,7 @@ class Gateway:
             meter=self._meter,
             clock=timekeeper,
             now=timekeeper.now,
+            keep_time=timekeeper.keep_with,
         )
         self._alerts = Alerts(
             database=database,

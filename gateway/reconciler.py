@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,13 +55,16 @@ class Reconciler:
         meter: Meter,
         clock: Clock,
         now: Callable[[], datetime],
+        keep_time: Callable[[Session], Awaitable[None]],
     ) -> None:
+        """`keep_time` writes the newest trusted time: with the end of a run it costs no commit."""
         self._meter = meter
         self._database = database
         self._derivation = derivation
         self._notifier = notifier
         self._clock = clock
         self._now = now
+        self._keep_time = keep_time
         self._running = False
         self._reading: asyncio.Timeout | None = None
         self._interrupted = False
@@ -275,6 +278,7 @@ class Reconciler:
             stats=outcome.stats,
         )
         await runs.prune(session)
+        await self._keep_time(session)
         return outcome
 
     async def look_ahead(self) -> tuple[Decision, datetime]:

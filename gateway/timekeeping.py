@@ -22,7 +22,7 @@ BUILT_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 _STEP = 2.0  # seconds; a smaller step is no matter
 _STAYS_SECONDS = 60.0  # how long after the start Stays' word is waited for
-_MARKS_APART = 1800.0
+_MARKS_APART = 2400.0  # a run each half hour keeps it as well, without a commit of its own
 _SETTLE = 1.0  # NTP sets the clock first and says so afterwards
 _LONGEST_PAUSE = 1.2 * LONGEST_PAUSE
 
@@ -330,6 +330,13 @@ class Timekeeper:
         elif verdict.trusted and (self._marked is None or monotonic >= self._marked + _MARKS_APART):
             await self._write_mark(now)
 
+    async def keep_with(self, session: Session) -> None:
+        """Keep the mark in a transaction that writes anyway. Where it fails, that mark is left out."""
+        if self.verdict.trusted:
+            now = self.now()
+            await stored.put_mark(session, self._mark_of(now))
+            self._mark, self._marked = now, self._clock.monotonic()
+
     async def close(self) -> None:
         """At a clean stop: keep the mark.
 
@@ -340,7 +347,7 @@ class Timekeeper:
             await self._write_mark(self.now())
 
     async def _write_mark(self, now: datetime, *, mend: bool = False) -> None:
-        mark = Mark(at=now, boot_id=self._boot_id, offset=self._bound)
+        mark = self._mark_of(now)
 
         async def body(session: Session) -> None:
             if mend:
@@ -349,6 +356,9 @@ class Timekeeper:
 
         await self._database.transaction(body)
         self._mark, self._marked = now, self._clock.monotonic()
+
+    def _mark_of(self, now: datetime) -> Mark:
+        return Mark(at=now, boot_id=self._boot_id, offset=self._bound)
 
 
 def _advice(verdict: Verdict) -> str:

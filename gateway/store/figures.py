@@ -33,7 +33,8 @@ async def figures(session: Session, now: datetime, *, clock_trusted: bool) -> Fi
         (to_text(now),),
     )
     success = await session.one(
-        "SELECT max(completed_at) AS at FROM reconciliation_logs WHERE status = 'success'"
+        "SELECT completed_at AS at FROM reconciliation_logs WHERE status = 'success'"
+        " ORDER BY number DESC LIMIT 1"
     )
     first = min((from_text(row["first"]) for row in jobs), default=now)
     return Figures(
@@ -42,5 +43,5 @@ async def figures(session: Session, now: datetime, *, clock_trusted: bool) -> Fi
         waiting=Counter({JobKind(row["kind"]): row["waiting"] for row in jobs}),
         failing=Counter({JobKind(row["kind"]): row["failing"] for row in jobs}),
         due_since=first if first < now else None,
-        succeeded_at=None if success is None or success["at"] is None else from_text(success["at"]),
+        succeeded_at=None if success is None else from_text(success["at"]),
     )

@@ -130,7 +130,7 @@ class HeldView:
 async def last_run(session: Session) -> Run | None:
     """The last finished run."""
     row = await session.one(
-        "SELECT * FROM reconciliation_logs WHERE status <> 'pending' ORDER BY rowid DESC LIMIT 1"
+        "SELECT * FROM reconciliation_logs WHERE status <> 'pending' ORDER BY number DESC LIMIT 1"
     )
     return None if row is None else _run(row)
 
@@ -145,7 +145,7 @@ async def is_running(session: Session) -> bool:
 async def runs(session: Session, page: int) -> tuple[list[Run], int]:
     """A page of the log, newest first, and how many rows there are."""
     rows = await session.all(
-        "SELECT * FROM reconciliation_logs ORDER BY rowid DESC LIMIT ? OFFSET ?",
+        "SELECT * FROM reconciliation_logs ORDER BY number DESC LIMIT ? OFFSET ?",
         (PAGE, (page - 1) * PAGE),
     )
     total = await session.one("SELECT count(*) AS n FROM reconciliation_logs")

@@ -35,7 +35,8 @@ async def open_run(session: Session, run_id: str, now: datetime) -> None:
     moment = to_text(now)
     await session.execute(
         "INSERT INTO reconciliation_logs (id, last_run_at, started_at, status, created_at)"
-        " VALUES (?, (SELECT max(started_at) FROM reconciliation_logs), ?, 'pending', ?)",
+        " VALUES (?, (SELECT started_at FROM reconciliation_logs ORDER BY number DESC LIMIT 1), ?,"
+        " 'pending', ?)",
         (run_id, moment, moment),
     )
 
@@ -55,7 +56,7 @@ async def close_run(
     await session.execute(
         "UPDATE reconciliation_logs SET completed_at = ?, duration = ?, status = ?, message = ?,"
         " fetched = ?, created = ?, updated = ?, orphaned = ?, deleted = ?, errors = ?, gravity = ?"
-        " WHERE id = ?",
+        " WHERE status = 'pending' AND id = ?",
         (
             to_text(completed_at),
             duration_ms,
@@ -86,9 +87,8 @@ async def close_interrupted(session: Session, now: datetime) -> int:
 async def failing(session: Session) -> str | None:
     """Why runs fail; None unless two did in a row, or the last one needs a person."""
     rows = await session.all(
-        # +: by rowid from the newest on, not by the index of every status there ever was
-        "SELECT status, message, gravity FROM reconciliation_logs WHERE +status = 'success'"
-        " OR (+status = 'failed' AND gravity > 0) ORDER BY rowid DESC LIMIT 2"
+        "SELECT status, message, gravity FROM reconciliation_logs WHERE status = 'success'"
+        " OR (status = 'failed' AND gravity > 0) ORDER BY number DESC LIMIT 2"
     )
     if not rows or any(row["status"] == "success" for row in rows[:1]):
         return None
@@ -101,6 +101,6 @@ async def failing(session: Session) -> str | None:
 async def prune(session: Session) -> None:
     """Keep the newest rows only."""
     await session.execute(
-        "DELETE FROM reconciliation_logs WHERE rowid <= (SELECT max(rowid) FROM reconciliation_logs) - ?",
+        "DELETE FROM reconciliation_logs WHERE number <= (SELECT max(number) FROM reconciliation_logs) - ?",
         (KEPT_RUNS,),
     )

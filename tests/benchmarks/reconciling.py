@@ -35,6 +35,10 @@ class Impatient(SystemClock):
         await asyncio.sleep(0)
 
 
+async def _no_mark(_session):
+    """The clock is not kept here."""
+
+
 class Silent:
     """A notifier that tells nobody."""
 
@@ -120,6 +124,7 @@ async def a_reconciler(folder, url, *, stays, variants=("",)):
                     meter=meter,
                     clock=clock,
                     now=clock.now,
+                    keep_time=_no_mark,
                 )
             )
         yield database, made
@@ -185,7 +190,9 @@ async def _run(reconciler, database, *, updated=0):
 
 async def _last_run(database):
     return await database.read(
-        lambda session: session.one("SELECT * FROM reconciliation_logs ORDER BY rowid DESC LIMIT 1")
+        lambda session: session.one(
+            "SELECT * FROM reconciliation_logs ORDER BY number DESC LIMIT 1"
+        )
     )
 
 
