@@ -1,6 +1,7 @@
 """Row 7: the daemon as a process: its start, its memory, and what an idle hour costs."""
 
 import asyncio
+import os
 import re
 import socket
 import sqlite3
@@ -50,6 +51,7 @@ class Daemon:
             *(sys.executable, *options, "-m", "gateway", "run", "-c", str(self.config)),
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "stderr").open("w"),
+            env=os.environ | {"MALLOC_ARENA_MAX": "1"},  # as in the unit file
         )
         try:
             while not await self._is_ready():  # noqa: ASYNC110 - nobody tells
