@@ -157,7 +157,7 @@ class Exchange:
 class LockDriver(Protocol):
     """One lock. Each operation sends its command at most once and never repeats it by itself.
 
-    The caller keeps to one operation at a time per lock.
+    One operation is in flight at a time: another waits for its end.
     """
 
     @property

@@ -168,6 +168,7 @@ class TuyaLock:
         self._connection = connection
         self._clock = clock
         self._listener = listener
+        self._one_operation = asyncio.Lock()  # reports are told apart by what is in flight
         self._waiting: _Waiting | None = None
         self._pieces: _Pieces | None = None
         self._online = True
@@ -239,12 +240,15 @@ class TuyaLock:
         profile = self._profile
         if profile.list_dp is None or profile.listing is None:
             return None
+        async with self._one_operation:
+            return await self._list(profile.list_dp, profile.listing.request())
+
+    async def _list(self, dp: int, request: bytes) -> tuple[ListedCode, ...] | None:
         pieces = self._pieces = _Pieces()
         try:
             async with self._connection.turn:
-                request = {str(profile.list_dp): to_base64(profile.listing.request())}
                 try:
-                    ack = self._connection.control(self.cid, request)
+                    ack = self._connection.control(self.cid, {str(dp): to_base64(request)})
                 except LockUnreachableError:
                     return None
                 ack.add_done_callback(pieces.on_ack)
@@ -257,6 +261,10 @@ class TuyaLock:
 
     async def _operate(self, operation: Operation, address: CodeAddress, raw: bytes) -> Outcome:
         """Send once; the report decides, whether before or after the acknowledgement, or late."""
+        async with self._one_operation:
+            return await self._send(operation, address, raw)
+
+    async def _send(self, operation: Operation, address: CodeAddress, raw: bytes) -> Outcome:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(operation, address, self._profile)
         try:

@@ -312,3 +312,30 @@ async def test_two_locks_behind_one_hub_keep_their_reports_apart():
             await wire.driver.ready()
             await wire.driver.create(an_address(wire), CODE)
             assert wire.peer.accepted == 1
+
+
+@pytest.mark.parametrize("hub", [False, True])
+@versions
+@in_virtual_time
+async def test_a_thousand_commands_at_once_get_each_their_own_answer(hub, version):
+    async with wired("mk_method", version, hub=hub, deadline=5) as wire:
+        await wire.driver.ready()
+        wire.lock.capacity = 1000
+        wire.lock.faults.report_delay = 0.2
+
+        async def write(number):
+            pin = f"{100_000 + number - number % 10 // 9:06}"  # each tenth has the PIN before it
+            address = CodeAddress(member=60 + number % 10, message_id=number)
+            return pin, await wire.driver.create(address, Code(pin=pin, window=WINDOW))
+
+        answers = await asyncio.gather(*map(write, range(1000)))
+
+        slots = {held.pin: held.slot for held in wire.lock.codes}
+        assert len(slots) == 900
+        for number, (pin, answer) in enumerate(answers):
+            if number % 10 == 9:
+                assert answer == Rejected(reason=Refusal.DUPLICATE)
+            else:
+                assert answer.address.slot == slots[pin]
+        assert wire.peer.accepted == 1
+        assert set(wire.lock.creates.values()) == {1}
