@@ -5,6 +5,7 @@ import base64
 import gzip
 import random
 import traceback
+import tracemalloc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, time
@@ -25,6 +26,7 @@ START, END = date(2026, 2, 1), date(2026, 2, 15)
 SECRET = "s3cr3t-0f-stays"
 BASIC = base64.b64encode(f"login:{SECRET}".encode()).decode()
 LIST = "booking/reservations"
+MIB = 1024 * 1024
 UNAVAILABLE = {503, 500, 502, 504, 429, 408}
 
 
@@ -395,15 +397,50 @@ def test_a_redirect_is_not_followed(number):
     assert [one.path for one in talk.asked] == [f"/external/v1/{LIST}"]
 
 
-def test_a_bomb_of_zeros_ends_the_reading_before_the_memory_does():
-    bomb = gzip.compress(b" " * 64 * 1024 * 1024)
-    talk = talk_to(
-        lambda _: web.Response(
-            body=bomb, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"}
-        )
+def bomb(_request, zeros=gzip.compress(b" " * 64 * MIB)):
+    return web.Response(
+        body=zeros, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"}
     )
+
+
+def test_a_bomb_of_zeros_ends_the_reading_before_the_memory_does():
+    talk = talk_to(bomb)
     assert isinstance(talk.error, StaysRefusedError)
     assert "4 MiB" in str(talk.error)
+
+
+async def without_end(request, **options):
+    """A body that goes on for as long as it is read."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"}, **options)
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        while True:
+            await response.write(b" " * 65536)
+    return response
+
+
+async def slow_down_without_end(request):
+    return await without_end(request, status=429)
+
+
+async def elsewhere_without_end(request):
+    return await without_end(request, status=302)
+
+
+@pytest.mark.parametrize("question", [listed, detail])
+@pytest.mark.parametrize(
+    "attack", [bomb, drip, without_end, slow_down_without_end, elsewhere_without_end]
+)
+def test_whatever_a_server_sends_is_not_kept(attack, question):
+    talk_to(lambda _: status(401), question)  # what is loaded once
+    tracemalloc.start()
+    try:
+        talk = talk_to(attack, question)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(talk.error, StaysRefusedError | StaysUnavailableError)
+    assert most < 10 * MIB
 
 
 @pytest.mark.parametrize(
