@@ -15,6 +15,7 @@ from gateway.app import Pace, Paths
 from gateway.assembly import build_locks
 from gateway.cli.ask import clock_words
 from gateway.cli.daemon import NoDaemonError, request
+from gateway.cli.packages import unfit
 from gateway.cli.settings import (
     DEFAULT_CONFIG,
     EXIT_FAILED,
@@ -52,7 +53,7 @@ class Finding:
 
 
 def check(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) -> None:
-    """Check configuration, clock, database, Stays, hubs and locks."""
+    """Check configuration, packages, clock, database, Stays, hubs and locks."""
     settings, paths = read_config(config)
     # what goes wrong is told as a finding: standard output is for those alone
     configure_logging(level="critical", format="console", secrets=settings.secrets())
@@ -73,7 +74,11 @@ def check(config: ConfigOption = DEFAULT_CONFIG, *, json_: JsonOption = False) -
 
 async def _check(config: Config, paths: Paths, path: Path) -> list[Finding]:
     notes = "; ".join(warnings(config, path))
-    findings = [Finding("configuration", good=True, detail=notes or "valid")]
+    wrong = "; ".join(unfit())
+    findings = [
+        Finding("configuration", good=True, detail=notes or "valid"),
+        Finding("packages", good=not wrong, detail=wrong or "as the gateway was made for"),
+    ]
     try:
         answer = await request(config, paths, "GET", "/readyz")
     except NoDaemonError:

@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-import platform
 import signal
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +13,7 @@ import typer
 
 from gateway.app import Gateway, Paths
 from gateway.cli.modes import close_to_others
+from gateway.cli.packages import unfit, versions
 from gateway.cli.settings import (
     DEFAULT_CONFIG,
     EXIT_BUSY,
@@ -29,7 +28,6 @@ from gateway.config import Config, load
 from gateway.config.load import warnings
 from gateway.errors import ConfigError, GatewayError, StoreBusyError
 from gateway.observability import configure_logging
-from gateway.store.database import SQLITE_VERSION
 from gateway.systemd import ServiceManager
 from gateway.timekeeping import TimeFiles
 
@@ -51,7 +49,9 @@ def run(
         _log.warning("config.warning", detail=note)
     for note in close_to_others(paths):
         _log.warning("files.exposed", detail=note)
-    _log.info("gateway.starting", **_versions())
+    _log.info("gateway.starting", **versions())
+    for note in unfit():
+        _log.warning("package.unfit", detail=note)
     try:
         asyncio.run(_serve(settings, paths, config))
     except StoreBusyError as error:
@@ -60,14 +60,6 @@ def run(
         fail(str(error))
     except OSError as error:
         fail(f"{settings.http.host}:{settings.http.port} cannot be served: {error.strerror}")
-
-
-def _versions() -> dict[str, str]:
-    named = ("gateway", "aiohttp", "aiosqlite", "apscheduler", "cryptography", "tinytuya")
-    return {name: version(name) for name in named} | {
-        "python": platform.python_version(),
-        "sqlite": SQLITE_VERSION,
-    }
 
 
 def _configure_logging(config: Config, secrets: Iterable[str]) -> None:

@@ -138,7 +138,7 @@ async def test_an_admin_asks_the_daemon_from_the_command_line(tmp_path):
 
         status, out, _ = await gateway("check", *at, "--json")
         assert status == 0, out
-        assert {"database", "Stays", "clock", "lock street", "lock apt-102"} <= {
+        assert {"packages", "database", "Stays", "clock", "lock street", "lock apt-102"} <= {
             one["what"] for one in json.loads(out) if one["good"]
         }
 

@@ -119,6 +119,31 @@ async def test_stopped_at_any_moment_with_busy_locks_it_ends_by_itself_and_loses
         assert "credential.unknown" not in {one["event"] for one in events(daemon)}
 
 
+async def test_a_package_that_the_gateway_was_not_made_for_is_told_and_stops_no_door(tmp_path):
+    for name, version in (("aiohttp", "3.13.2"), ("tinytuya", "1.21.0")):
+        told = tmp_path / "packages" / f"{name}-{version}.dist-info"
+        told.mkdir(parents=True)
+        (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    async with a_house(tmp_path) as house:
+        daemon = Daemon(tmp_path, house)
+        house.book(house.flat_101, -HOUR, 3 * DAY)
+        async with daemon.running(PYTHONPATH=str(tmp_path / "packages")):
+            await house.until(lambda: house.apt_101.codes and house.street.codes)
+        notes = [one["detail"] for one in events(daemon) if one["event"] == "package.unfit"]
+        assert notes == [
+            "aiohttp is 3.13.2, made for >=3.14.4",
+            "tinytuya is 1.21.0, made for <1.21,>=1.20",
+        ]
+        (starting,) = [one for one in events(daemon) if one["event"] == "gateway.starting"]
+        assert starting["aiohttp"] == "3.13.2"
+        assert starting["sqlite"].startswith("3.")
+
+        async with daemon.running():
+            await house.until(lambda: daemon.is_up(house.session))
+        told = [one["event"] for one in events(daemon)]
+        assert (told.count("gateway.starting"), told.count("package.unfit")) == (2, 2)
+
+
 async def test_a_start_that_fails_leaves_no_thread_behind(tmp_path):
     async with a_house(tmp_path) as house:
         daemon = Daemon(tmp_path, house)
