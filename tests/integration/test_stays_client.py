@@ -397,9 +397,12 @@ def test_a_redirect_is_not_followed(number):
     assert [one.path for one in talk.asked] == [f"/external/v1/{LIST}"]
 
 
-def bomb(_request, zeros=gzip.compress(b" " * 64 * MIB)):
+BOMB = gzip.compress(b" " * 64 * MIB)
+
+
+def bomb(_request):
     return web.Response(
-        body=zeros, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        body=BOMB, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"}
     )
 
 
