@@ -41,10 +41,12 @@ class When(StrEnum):
 
 @dataclass(frozen=True)
 class Kill:
-    """Kill at the `number`-th write of a phase."""
+    """Kill at the `number`-th write of a phase, or of those `to` one place since the `since`-th."""
 
     number: int
     when: When
+    to: str | None = None
+    since: int = 0
 
 
 @dataclass(eq=False)
@@ -67,11 +69,14 @@ class Life:
 
     def strikes(self, when):
         """Is this the moment?"""
-        return (
-            self.counting
-            and self.kill is not None
-            and self.kill == Kill(len(self.writes) - 1, when)
-        )
+        kill = self.kill
+        if not self.counting or kill is None or when is not kill.when:
+            return False
+        if kill.to not in {None, self.writes[-1]}:
+            return False
+        counted = self.writes[kill.since :]
+        number = len(counted) if kill.to is None else counted.count(kill.to)
+        return number == kill.number + 1
 
     def note(self, label):
         """A write is about to be done."""
@@ -287,14 +292,21 @@ def _at_once(connection, call, *args, **kwargs):
     return answers[0]
 
 
-def run_mortal(main, *, start):
-    """Run `main(clock)` from `start` on virtual time, where lives can be killed."""
+@contextmanager
+def mortal(*, start):
+    """An asyncio.Runner on virtual time from `start`, where lives can be killed."""
     with (
         time_machine.travel(start, tick=False) as traveller,
         threads_counted(),
         _disk_seam(),
         asyncio.Runner(loop_factory=lambda: MortalLoop(traveller)) as runner,
     ):
+        yield runner
+
+
+def run_mortal(main, *, start):
+    """Run `main(clock)` from `start` on virtual time, where lives can be killed."""
+    with mortal(start=start) as runner:
         return runner.run(main(SystemClock()))
 
 
@@ -304,7 +316,8 @@ def run_mortal(main, *, start):
 class Supervisor:
     """Starts the gateway of a house, and starts it again five seconds after a kill.
 
-    `kill` strikes once, at a write while `counting`. `writes`: all that was written meanwhile.
+    `kill` strikes once, at a write while `counting`; more can be armed. `writes`: all that the first
+    life wrote meanwhile. `down`: (began, ended) of every time between a kill and the next start.
     """
 
     def __init__(self, house, kill=None):
@@ -312,6 +325,8 @@ class Supervisor:
         self.kill = kill
         self.writes = []
         self.lives = []
+        self.down = []
+        self.seconds = RESTART_SECONDS
         self.counting = False
         self._begun = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -320,6 +335,11 @@ class Supervisor:
     def struck(self):
         """Has the kill come?"""
         return any(life.dead for life, _ in self.lives)
+
+    @property
+    def kills(self):
+        """How often it was killed."""
+        return sum(life.dead for life, _ in self.lives)
 
     @asynccontextmanager
     async def supervising(self):
@@ -340,6 +360,22 @@ class Supervisor:
         for life, _ in self.lives:
             life.counting = on
 
+    def arm(self, number, when, *, to=None, seconds=RESTART_SECONDS):
+        """Kill at the `number`-th write from now, of this life or, if it is dead, of the next."""
+        self.count(on=True)
+        self.seconds = seconds
+        life, _ = self.lives[-1]
+        if life.dead:
+            self.kill = Kill(number, when, to)
+        else:
+            life.kill = Kill(number, when, to, since=len(life.writes))
+
+    def disarm(self):
+        """No further kill."""
+        self.kill = None
+        for life, _ in self.lives:
+            life.kill = None
+
     async def until_struck(self):
         """Wait for the kill."""
         await self._begun.wait()
@@ -351,7 +387,7 @@ class Supervisor:
 
     async def _supervise(self):
         while not self._stopping.is_set():
-            kill = None if self.struck else self.kill
+            kill, self.kill = self.kill, None
             life = Life(self.house.folder, kill=kill, counting=self.counting, writes=self.writes)
             if self.struck:
                 life.writes = []
@@ -364,7 +400,9 @@ class Supervisor:
             await asyncio.wait({stop, task, life.killed}, return_when=asyncio.FIRST_COMPLETED)
             if life.dead:
                 self.house.folder = life.remains
-                await asyncio.wait({stop}, timeout=RESTART_SECONDS)
+                began = self.house.clock.now()
+                await asyncio.wait({stop}, timeout=self.seconds)
+                self.down.append((began, self.house.clock.now()))
             else:
                 task.cancel()
                 await asyncio.wait({task})

@@ -224,7 +224,7 @@ async def test_the_simulator_prints_a_configuration_that_works_with_it(tmp_path)
         (tmp_path / "config.toml").write_text(text)
         status, out, _ = await gateway("check", "--json", folder=tmp_path)
         assert status == 0, out
-        assert len(json.loads(out)) == 8
+        assert len(json.loads(out)) == 9
     finally:
         simulator.send_signal(signal.SIGTERM)
         await simulator.communicate()
