@@ -140,6 +140,7 @@ def token(
             "--link", help="A link instead that signs in to the page, once, in 10 minutes."
         ),
     ] = False,
+    json_: JsonOption = False,
 ) -> None:
     """Print an admin's token for the HTTP API, or a link to the page."""
     matched = re.fullmatch(r"(\d{1,4})([mhd])", ttl)
@@ -149,11 +150,12 @@ def token(
     lives = timedelta(**{unit: int(matched[1])})
     settings, paths = read_config(config)
     if not link:
-        write_line(make_token(settings, paths, subject=subject, ttl=lives))
-        return
-    wanted = {"subject": subject, "sessionSeconds": int(lives.total_seconds())}
-    made = ask(settings, paths, "POST", "/api/admin/sign-in-links", wanted).data()
-    write_line(page_url(settings) + made["path"])
+        name, value = "token", make_token(settings, paths, subject=subject, ttl=lives)
+    else:
+        wanted = {"subject": subject, "sessionSeconds": int(lives.total_seconds())}
+        made = ask(settings, paths, "POST", "/api/admin/sign-in-links", wanted).data()
+        name, value = "link", page_url(settings) + made["path"]
+    write_line(json.dumps({name: value}) if json_ else value)
 
 
 def held(

@@ -67,6 +67,8 @@ async def test_a_link_of_the_command_line_signs_in_to_the_page(tmp_path):
         status, out, _ = await gateway("token", "-c", str(config), "--link", "--ttl", "30m")
         page, _, link = out.strip().partition("/sign-in?link=")
         assert (status, page) == (0, f"http://127.0.0.1:{house.settings['http']['port']}")
+        _, out, _ = await gateway("token", "-c", str(config), "--link", "--json")
+        assert json.loads(out)["link"].startswith(f"{page}/sign-in?link=")
         for expected in (303, 401):
             async with house.session.post(
                 f"{page}/sign-in", data={"link": link}, allow_redirects=False
@@ -120,6 +122,10 @@ async def test_an_admin_asks_the_daemon_from_the_command_line(tmp_path):
         status, out, _ = await gateway("token", *at, "--ttl", "5m", "--subject", "ana")
         url = f"http://127.0.0.1:{house.settings['http']['port']}/api/admin/reconciliation/status"
         headers = {"Authorization": f"Bearer {out.strip()}"}
+        async with house.session.get(url, headers=headers) as answer:
+            assert answer.status == 200
+        _, out, _ = await gateway("token", *at, "--json")
+        headers = {"Authorization": f"Bearer {json.loads(out)['token']}"}
         async with house.session.get(url, headers=headers) as answer:
             assert answer.status == 200
 
