@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup browser page weight demo test test-install audit sim sim-planted seeds fuzz contract crash kill power matrix bench lan lint format lock clean
+.PHONY: setup browser page weight demo test test-install audit sim sim-planted seeds fuzz contract crash intents campaign kill power matrix bench lan lint format lock clean
 
 setup: $(READY)
 
@@ -55,6 +55,14 @@ contract: $(READY)
 # Killed at every write to disk and socket of every story; `make test` kills at each sixth.
 crash: $(READY)
 	GATEWAY_CRASH_POINTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_crash_points.py
+
+# Two thousand examples of bookings, faults and kills against a model; `make test` tries some forty.
+intents: $(READY)
+	GATEWAY_INTENTS=2000 $(BIN)/python -m pytest -n 0 tests/simulation/test_intents.py
+
+# 450 stays, thirty kills, locks of which 15 % fail; `make test` plays a fifth of it.
+campaign: $(READY)
+	GATEWAY_CAMPAIGN_STAYS=450 $(BIN)/python -m pytest -n 0 tests/simulation/test_campaign.py
 
 # Three hundred rounds of `kill -9` on the daemon under load, with a summary.
 kill: $(READY)

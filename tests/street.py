@@ -1,12 +1,14 @@
 """Many locks for a test, each with a schedule of faults of its own, drawn from a seed."""
 
 import random
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import aiohttp
 
+from gateway.domain import events
 from gateway.simulator.families import FAMILIES
 from gateway.simulator.lock import Faults, Order, SimulatedLock
 from gateway.simulator.peer import SimulatedPeer
@@ -226,6 +228,14 @@ class Street(House):
                 for door in self.doors_
             ],
         }
+
+    def told_stuck(self, door):
+        """Was a person told that nothing of ours can reach a code on this door?"""
+        codes = {events.CREDENTIAL_REVOCATION_LATE, events.PIN_AT_RISK}
+        return any(
+            notice.event in codes and re.search(rf"\b{door.name}\b", notice.detail)
+            for notice in self.notices.told
+        )
 
     def secrets(self):
         held = {code.pin for door in self.doors_ for code in door.lock.codes}

@@ -62,8 +62,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
-async def test_a_link_of_the_command_line_signs_in_to_the_page(tmp_path):
+async def test_a_token_and_a_link_of_the_command_line_sign_in(tmp_path):
     async with beside_a_daemon(tmp_path) as (house, config, _, _):
+        _, out, _ = await gateway("token", "-c", str(config), "--json")
+        headers = {"Authorization": f"Bearer {json.loads(out)['token']}"}
+        path = "/api/admin/reconciliation/status"
+        url = f"http://127.0.0.1:{house.settings['http']['port']}{path}"
+        async with house.session.get(url, headers=headers) as answer:
+            assert answer.status == 200
         status, out, _ = await gateway("token", "-c", str(config), "--link", "--ttl", "30m")
         page, _, link = out.strip().partition("/sign-in?link=")
         assert (status, page) == (0, f"http://127.0.0.1:{house.settings['http']['port']}")
@@ -122,10 +128,6 @@ async def test_an_admin_asks_the_daemon_from_the_command_line(tmp_path):
         status, out, _ = await gateway("token", *at, "--ttl", "5m", "--subject", "ana")
         url = f"http://127.0.0.1:{house.settings['http']['port']}/api/admin/reconciliation/status"
         headers = {"Authorization": f"Bearer {out.strip()}"}
-        async with house.session.get(url, headers=headers) as answer:
-            assert answer.status == 200
-        _, out, _ = await gateway("token", *at, "--json")
-        headers = {"Authorization": f"Bearer {json.loads(out)['token']}"}
         async with house.session.get(url, headers=headers) as answer:
             assert answer.status == 200
 

@@ -90,7 +90,7 @@ def test_a_hub_that_is_gone_for_a_minute_is_told_to_nobody(tmp_path):
     played(tmp_path, story)
 
 
-def test_a_late_revocation_is_told_once_and_once_when_it_is_done(tmp_path):
+def test_a_late_revocation_is_told_once_after_an_hour_and_once_when_it_is_done(tmp_path):
     async def story(house):
         async with house.running():
             await house.first_run()
@@ -101,9 +101,11 @@ def test_a_late_revocation_is_told_once_and_once_when_it_is_done(tmp_path):
             house.stays.cancel(stay)
             await house.reconciled()
             await house.clock.sleep(50 * 60)
-            assert told(house, events.CREDENTIAL_REVOCATION_LATE) == []
-            await house.clock.sleep(3 * 3600)
             late = events.CREDENTIAL_REVOCATION_LATE
+            assert told(house, late) == []
+            await house.clock.sleep(15 * 60)
+            assert told(house, late) == [(late, "starts")]
+            await house.clock.sleep(3 * 3600)
             assert told(house, late) == [(late, "starts")]
             await house.hub.restore()
             await house.clock.sleep(900)

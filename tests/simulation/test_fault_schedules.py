@@ -2,12 +2,10 @@
 
 import io
 import os
-import re
 from datetime import timedelta
 
 import pytest
 
-from gateway.domain import events
 from gateway.domain.model import Addressing
 from gateway.observability import configure_logging
 from gateway.tuya.profiles import PROFILES
@@ -18,15 +16,6 @@ from tests.virtual_time import run_virtual
 SEEDS = int(os.environ.get("GATEWAY_SEEDS", "200"))
 BATCH = 25
 END = 24 * HOUR
-
-
-def told_stuck(street, door):
-    """Was a person told that nothing of ours can reach a code?"""
-    codes = {events.CREDENTIAL_REVOCATION_LATE, events.PIN_AT_RISK}
-    return any(
-        notice.event in codes and re.search(rf"\b{door.name}\b", notice.detail)
-        for notice in street.notices.told
-    )
 
 
 async def shown(street):
@@ -129,7 +118,7 @@ def check_end(street, door):
     where = f"seed {door.schedule.seed}: {door.schedule}"
     for pin in door.pins:
         assert not door.lock.opens(pin), f"it opens after its end: {where}"
-    assert door.lock.codes == [] or told_stuck(street, door), f"kept after its end: {where}"
+    assert door.lock.codes == [] or street.told_stuck(door), f"kept after its end: {where}"
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
