@@ -40,6 +40,7 @@ class DoorState:
     """One credential as far as its status goes. `written`: its window on the lock, None: no limits."""
 
     window: Window
+    check_in_at: datetime
     written: Window | None = None
     wanted: bool
     evidence: Evidence
@@ -88,7 +89,7 @@ class DoorState:
             return self.reason is not None
         if now >= self.window.valid_from:
             return True
-        near = now >= self.window.valid_from - ARRIVAL_NEAR
+        near = now >= self.check_in_at - ARRIVAL_NEAR
         return near and (self.unreachable or not self.clock_trusted or self.reason is not None)
 
 

@@ -292,7 +292,7 @@ DOORS = (
     "SELECT c.*, CASE WHEN c.wanted = 1 AND c.revoked_at IS NULL AND c.taken_over_by IS NULL"
     " AND p.evidence IN ('confirmed', 'observed') AND p.pin_hash IS NOT c.pin_hash"
     " THEN 'planned' ELSE p.evidence END AS evidence, p.reason AS refused, p.written_from,"
-    " p.written_until, s.reachable,"
+    " p.written_until, r.check_in_at, s.reachable,"
     " g.run_at AS gen_at, g.attempts AS gen_attempts, v.run_at AS rev_at,"
     " v.attempts AS rev_attempts FROM credentials c"
     " JOIN reservations r ON r.id = c.reservation_id"
@@ -326,6 +326,7 @@ def door_state(row: Row, *, clock_trusted: bool = True) -> DoorState:
     )
     return DoorState(
         window=window,
+        check_in_at=from_text(row["check_in_at"]),
         written=written_window(row),
         wanted=bool(row["wanted"]),
         evidence=Evidence(row["evidence"] or Evidence.PLANNED),

@@ -155,6 +155,7 @@ def test_the_locks_of_a_silent_hub_are_named_as_far_as_one_reads():
 def a_door(**changes):
     values = {
         "window": Window(valid_from=NOW + 22 * HOUR, valid_until=NOW + 72 * HOUR),
+        "check_in_at": NOW + 24 * HOUR,
         "wanted": True,
         "evidence": Evidence.PLANNED,
         "revoked": False,
@@ -178,7 +179,7 @@ def a_guest(*doors, **changes):
     [
         (a_guest(a_door()), []),
         (a_guest(a_door(unreachable=True)), ["unreachable"]),
-        (a_guest(a_door(unreachable=True), check_in_at=NOW + 26 * HOUR), ["unreachable"]),
+        (a_guest(a_door(unreachable=True, check_in_at=NOW + 25 * HOUR)), []),
         (a_guest(a_door(reason="full")), ["full"]),
         (a_guest(a_door(reason="no PIN is left")), ["unconfirmed"]),
         (a_guest(a_door(), held=True), ["held"]),

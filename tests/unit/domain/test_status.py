@@ -9,6 +9,7 @@ from gateway.domain.status import DoorState, PinStatus, pin_status
 from tests.builders import utc
 
 START, END = utc("2026-02-05 16:00"), utc("2026-02-09 14:00")
+ARRIVAL = START + timedelta(hours=2)
 INSIDE = utc("2026-02-06 12:00")
 ON_LOCK = [Evidence.CONFIRMED, Evidence.OBSERVED]
 UNSURE = [Evidence.SENT, Evidence.UNKNOWN, Evidence.REVOKING]
@@ -17,6 +18,7 @@ UNSURE = [Evidence.SENT, Evidence.UNKNOWN, Evidence.REVOKING]
 def a_door(evidence=Evidence.CONFIRMED, **changes):
     values = {
         "window": Window(valid_from=START, valid_until=END),
+        "check_in_at": ARRIVAL,
         "wanted": True,
         "evidence": evidence,
         "revoked": False,
@@ -68,8 +70,8 @@ def test_a_lock_that_holds_an_old_window_puts_the_stay_at_risk():
 
 def test_an_arrival_within_a_day_at_a_lock_that_fails_is_at_risk():
     door = a_door(Evidence.PLANNED, unreachable=True)
-    assert status(door, now=START - timedelta(hours=24)) is PinStatus.AT_RISK
-    assert status(door, now=START - timedelta(hours=25)) is PinStatus.PLANNED
+    assert status(door, now=ARRIVAL - timedelta(hours=24)) is PinStatus.AT_RISK
+    assert status(door, now=ARRIVAL - timedelta(hours=24, seconds=1)) is PinStatus.PLANNED
 
 
 def test_the_brake_puts_a_stay_at_risk():
