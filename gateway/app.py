@@ -295,6 +295,7 @@ class Gateway:
             now=timekeeper.now,
         )
         matching = MatchingApi(source=lambda: self._stays, site=lambda: self._site)
+        pages = self._pages(access, links, matching, has_tls=tls is not None)
         self.listener = Listener(
             build_app(
                 api,
@@ -304,7 +305,7 @@ class Gateway:
                 matching,
                 MessageApi(reveals=self._reveals),
                 LinksApi(links),
-                self._pages(access, links, matching, has_tls=tls is not None),
+                pages,
                 MetricsApi(
                     meter=self._meter,
                     database=database,
@@ -312,6 +313,7 @@ class Gateway:
                     present=self._present,
                     clock=timekeeper,
                 ),
+                lost=pages.lost,
                 access=access,
                 clock=clock,
             ),

@@ -68,11 +68,18 @@ class Part(Protocol):
         ...
 
 
-def build_app(api: Api, *parts: Part, access: Access, clock: Clock) -> web.Application:
-    """The application with all routes."""
+def build_app(
+    api: Api,
+    *parts: Part,
+    lost: Callable[[web.Request], web.Response],
+    access: Access,
+    clock: Clock,
+) -> web.Application:
+    """The application with all routes. `lost`: what a browser sees where there is no page."""
     guard = _Guard(access, clock)
     app = web.Application(
-        client_max_size=_MOST_BYTES, middlewares=[named, _errors, _deadline, guard.middleware]
+        client_max_size=_MOST_BYTES,
+        middlewares=[named, _errors(lost), _deadline, guard.middleware],
     )
     app.on_response_prepare.append(_secure)
     admin = "/api/admin"
@@ -117,23 +124,32 @@ async def _secure(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "gateway"  # aiohttp has put its version and Python's there
 
 
-@web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        response = await handler(request)
-    except web.HTTPException as problem:
-        code = _CODES.get(problem.status, "bad_request")
-        return error(problem.status, code, problem.text or problem.reason)
-    except tuple(PROBLEMS) as problem:
-        status, code = PROBLEMS[type(problem)]
-        return error(status, code, str(problem))
-    except StoreError as problem:
-        _log.error("request.refused", path=request.path, reason=str(problem))
-        return error(503, "store_unavailable", "the database refuses: see the journal")
-    except Exception:  # noqa: BLE001 - one request fails, logged; the others go on
-        _log.exception("request.failed", path=request.path)
-        return error(500, "internal", "an error in the gateway: see the journal")
-    return response
+def _errors(lost: Callable[[web.Request], web.Response]) -> Any:
+    @web.middleware
+    async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as problem:
+            if isinstance(problem, web.HTTPNotFound) and _is_for_a_page(request):
+                return lost(request)
+            code = _CODES.get(problem.status, "bad_request")
+            return error(problem.status, code, problem.text or problem.reason)
+        except tuple(PROBLEMS) as problem:
+            status, code = PROBLEMS[type(problem)]
+            return error(status, code, str(problem))
+        except StoreError as problem:
+            _log.error("request.refused", path=request.path, reason=str(problem))
+            return error(503, "store_unavailable", "the database refuses: see the journal")
+        except Exception:  # noqa: BLE001 - one request fails, logged; the others go on
+            _log.exception("request.failed", path=request.path)
+            return error(500, "internal", "an error in the gateway: see the journal")
+
+    return answered
+
+
+def _is_for_a_page(request: web.Request) -> bool:
+    wants = "text/html" in request.headers.get("Accept", "")
+    return wants and not request.path.startswith("/api/")
 
 
 @web.middleware

@@ -56,6 +56,32 @@ def test_every_answer_carries_its_shields_errors_too(tmp_path):
     living(tmp_path, story)
 
 
+def test_a_browser_that_lost_its_way_gets_a_page_and_a_program_json(tmp_path):
+    async def story(house):
+        base = f"http://127.0.0.1:{house.gateway.listener.port}"
+        browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        for path, headers, page in (
+            ("/nowhere", browser, True),
+            ("/assets/page.css", browser, True),
+            ("/nowhere", {}, False),
+            ("/api/nowhere", browser, False),
+            ("/api/admin/nowhere", browser, False),
+        ):
+            async with house.session.get(
+                base + path, headers=headers | {"Authorization": f"Bearer {house.token}"}
+            ) as response:
+                assert response.status == 404
+                if page:
+                    assert response.content_type == "text/html"
+                    assert "Não existe esta estadia ou página." in await response.text()
+                else:
+                    assert (await response.json())["error"]["code"] == "not_found"
+        async with house.session.post(f"{base}/nowhere", headers=browser) as response:
+            assert (response.status, response.content_type) == (404, "text/html")
+
+    living(tmp_path, story)
+
+
 def test_headers_and_bodies_have_an_end(tmp_path):
     async def story(house):
         head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: "

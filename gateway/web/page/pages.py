@@ -76,6 +76,10 @@ class Pages:
             web.get("/assets/{name}", asset),
         ]
 
+    def lost(self, request: web.Request) -> web.Response:
+        """There is no such page."""
+        return self._frame.problem(request, self._frame.words(request), 404, "not_found")
+
 
 class FrontDoor:
     """Signing in and out, and the language: what those may ask who have not signed in."""
