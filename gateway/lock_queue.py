@@ -234,10 +234,10 @@ class LockQueue:
     async def _next(self) -> Send | None:
         """Settle what needs no lock; then the most urgent operation, None without one."""
         now = self._now()
-        state = await self._database.read(self._ledger.state)
+        state = await self._database.brief_read(self._ledger.state)
         if self._ledger.to_mint(state, now) or settlements(state, now):
             await self._turns.take(self._settle)
-            state = await self._database.read(self._ledger.state)
+            state = await self._database.brief_read(self._ledger.state)
         return next(iter(next_sends(state, self._now())), None)
 
     async def _settle(self, turn: Turn) -> None:
@@ -298,7 +298,7 @@ class LockQueue:
         """Ask for the lock's list where codes of unknown slot may be found in it."""
         if not self.driver.capabilities.can_list:
             return
-        state = await self._database.read(self._ledger.state)
+        state = await self._database.brief_read(self._ledger.state)
         lost = lost_codes(state, self._now())
         self._has_lost = bool(lost)
         lost -= self._listed_for
@@ -392,7 +392,7 @@ class LockQueue:
 
         A removal may be repeated, so it needs no intent on disk. A create does, and waits.
         """
-        state = await self._database.read(self._ledger.state)
+        state = await self._database.brief_read(self._ledger.state)
         for send in next_sends(state, self._now()):
             answer = self._kept.get(send.placement_id or 0)
             done = (
@@ -402,7 +402,7 @@ class LockQueue:
             )
             if send.kind is not JobKind.REV or done or self._is_paused:
                 continue
-            command = await self._database.read(
+            command = await self._database.brief_read(
                 lambda session, send=send: self._ledger.unrecorded_delete(session, send)  # type: ignore[misc] # mypy cannot type a lambda's default
             )
             try:

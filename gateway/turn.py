@@ -212,7 +212,7 @@ class Turns:
             turns.append(turn)
             return result
 
-        result = await self._database.transaction(transact)
+        result = await self._database.brief_transaction(transact)
         for turn in turns:
             self._board.drop(turn.dropped)
             self._board.put(turn.put)

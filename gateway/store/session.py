@@ -1,9 +1,10 @@
 """What the body of a transaction works with."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Row = aiosqlite.Row
 Parameters = Sequence[Any]
+T = TypeVar("T")
+P = TypeVar("P")
 
 
 class Session:
@@ -22,8 +25,10 @@ class Session:
     `generation`: what the counter has risen to in this transaction; see gateway.store.generation.
     """
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: aiosqlite.Connection, *, in_place: bool = False) -> None:
+        """`in_place`: statements run at once where they are called, not in the connection's thread."""
         self._connection = connection
+        self._in_place = in_place
         self.generation: int | None = None
 
     def take_generation(self) -> int | None:
@@ -31,21 +36,31 @@ class Session:
         number, self.generation = self.generation, None
         return number
 
+    async def _run(
+        self, function: Callable[[sqlite3.Connection, str, P], T], sql: str, parameters: P
+    ) -> T:
+        sqlite = sqlite_of(self._connection)
+        if self._in_place:
+            return function(sqlite, sql, parameters)
+        # One trip to the thread, where aiosqlite's own methods make one for each step of a cursor.
+        trip = self._connection._execute(partial(function, sqlite), sql, parameters)  # type: ignore[no-untyped-call]  # noqa: SLF001 - aiosqlite has no types for it
+        result: T = await trip
+        return result
+
     async def execute(self, sql: str, parameters: Parameters = ()) -> int:
         """Run one statement; the number of rows it changed."""
-        async with self._connection.execute(sql, parameters) as cursor:
-            return cursor.rowcount
+        return await self._run(_changed, sql, parameters)
 
     async def insert(self, sql: str, parameters: Parameters = ()) -> int:
         """Run one INSERT; the new row's id."""
-        async with self._connection.execute(sql, parameters) as cursor:
-            if cursor.lastrowid is None:
-                raise StoreError(f"no row id from {sql.split('(', maxsplit=1)[0].strip()}")
-            return cursor.lastrowid
+        row_id = await self._run(_inserted, sql, parameters)
+        if row_id is None:
+            raise StoreError(f"no row id from {sql.split('(', maxsplit=1)[0].strip()}")
+        return row_id
 
     async def execute_many(self, sql: str, rows: Iterable[Parameters]) -> None:
         """Run one statement for each row of parameters."""
-        await self._connection.executemany(sql, rows)
+        await self._run(_executed_many, sql, rows)
 
     @asynccontextmanager
     async def savepoint(self) -> "AsyncIterator[None]":
@@ -54,21 +69,53 @@ class Session:
         Raises:
             StoreError: the database refused a part of it; the part is taken back.
         """
-        await self._connection.execute("SAVEPOINT part")
+        await self.execute("SAVEPOINT part")
         try:
             yield
         except sqlite3.Error as error:
-            await self._connection.execute("ROLLBACK TO part")
+            await self.execute("ROLLBACK TO part")
             raise StoreError(f"the database refused a write: {error}") from error
         finally:
             if self._connection.in_transaction:
-                await self._connection.execute("RELEASE part")
+                await self.execute("RELEASE part")
 
     async def all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Every row of a query."""
-        return list(await self._connection.execute_fetchall(sql, parameters))
+        return await self._run(_every, sql, parameters)
 
     async def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """The first row of a query, None without one."""
-        async with self._connection.execute(sql, parameters) as cursor:
-            return await cursor.fetchone()
+        return await self._run(_first, sql, parameters)
+
+
+def sqlite_of(connection: aiosqlite.Connection) -> sqlite3.Connection:
+    """The connection that aiosqlite drives.
+
+    Raises:
+        StoreError: it is closed.
+    """
+    try:
+        return connection._conn  # noqa: SLF001 - there is no other way to it
+    except ValueError as error:
+        raise StoreError("the database is closed") from error
+
+
+def _changed(sqlite: sqlite3.Connection, sql: str, parameters: Parameters) -> int:
+    return sqlite.execute(sql, parameters).rowcount
+
+
+def _inserted(sqlite: sqlite3.Connection, sql: str, parameters: Parameters) -> int | None:
+    return sqlite.execute(sql, parameters).lastrowid
+
+
+def _executed_many(sqlite: sqlite3.Connection, sql: str, rows: Iterable[Parameters]) -> None:
+    sqlite.executemany(sql, rows)
+
+
+def _every(sqlite: sqlite3.Connection, sql: str, parameters: Parameters) -> list[Row]:
+    return sqlite.execute(sql, parameters).fetchall()
+
+
+def _first(sqlite: sqlite3.Connection, sql: str, parameters: Parameters) -> Row | None:
+    row: Row | None = sqlite.execute(sql, parameters).fetchone()
+    return row

@@ -35,16 +35,18 @@ async def test_a_transaction_is_kept_whole_or_not_at_all(database):
     assert await keys(database) == set()
 
 
-async def test_cancelled_transactions_never_leave_a_half_or_wedge_the_connection(database):
+@pytest.mark.parametrize("kind", ["transaction", "brief_transaction"])
+async def test_cancelled_transactions_never_leave_a_half_or_wedge_the_connection(database, kind):
     source = random.Random(7)
     acknowledged = set()
+    transact = getattr(database, kind)
 
     async def pair(number):
         async def body(session):
             await put(session, f"{number}-a")
             await put(session, f"{number}-b")
 
-        await database.transaction(body)
+        await transact(body)
         acknowledged.add(number)
 
     async def cancelled_somewhere(number):
