@@ -81,6 +81,7 @@ class JobScheduler:
         self._store = TableJobStore(wake=wake, due_by=due_by, clock=clock, meter=meter)
         self._scheduler = _Scheduler(clock=clock, cap=cap)
         self._context = copy_context()  # of whoever runs the gateway
+        self._will_look = False
         self.crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self, jobs: Iterable[Job]) -> None:
@@ -144,9 +145,15 @@ class JobScheduler:
         self._store.drop(ids)
 
     def _look(self) -> None:
-        if self._scheduler.running:
+        """Look soon; twice is once: every look goes through all rows."""
+        if self._scheduler.running and not self._will_look:
+            self._will_look = True
             # Its timers live on: what is bound to the caller's log lines must not go with them.
-            self._context.copy().run(self._scheduler.wakeup)
+            asyncio.get_running_loop().call_soon(self._look_now, context=self._context.copy())
+
+    def _look_now(self) -> None:
+        self._will_look = False
+        self._scheduler.wakeup()
 
     async def _run_reconciliation(self) -> None:
         await self._reconcile()
