@@ -107,15 +107,13 @@ class Ledger:
 
     async def mint_due(self, turn: Turn, state: LockState) -> bool:
         """Mint the PINs of what is due and has none; True if the state has changed."""
-        changed = False
-        for one in self.to_mint(state, turn.now):
+        due = self.to_mint(state, turn.now)
+        for one in due:
             try:
                 await self._mint.ensure(turn.session, one.reservation_id, turn.now)
             except NoPinLeftError as error:
                 await turn.fail(JobKind.GEN, one.id, str(error))
-            else:
-                changed = True
-        return changed
+        return bool(due)
 
     async def settle(self, turn: Turn, settlement: Settlement) -> None:
         """Record what follows without asking the lock."""
@@ -299,8 +297,11 @@ class Ledger:
                 return CodeAddress(message_id=self._message_id())
 
     def _free(self, numbers: range, used: set[int]) -> int:
+        number = self._draw.choice(numbers)
+        if number not in used:  # almost always: there are thousands
+            return number
         free = [number for number in numbers if number not in used]
-        return self._draw.choice(free or list(numbers))
+        return self._draw.choice(free or numbers)
 
     def _message_id(self) -> int | None:
         return self._draw.randrange(1, 0xFFFF) if self._capabilities.uses_message_id else None

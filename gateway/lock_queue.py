@@ -16,7 +16,7 @@ from gateway.domain import events
 from gateway.domain.jobs import JobKind
 from gateway.domain.listing import lost_codes
 from gateway.domain.model import LockSettings, Operation, Policy
-from gateway.domain.plan import Send, next_sends, settlements
+from gateway.domain.plan import LockState, Send, next_sends, settlements
 from gateway.errors import LockUnreachableError, StoreError, UnreadablePinError, WrongKeyError
 from gateway.ledger import Command, Ledger
 from gateway.minting import Mint
@@ -195,8 +195,10 @@ class LockQueue:
 
     async def _step(self) -> bool:
         """Do the next right thing; False if there is none, or not now."""
-        await self._list_lost()
-        send = await self._next()
+        state = await self._database.brief_read(self._ledger.state)
+        if await self._list_lost(state):
+            state = await self._database.brief_read(self._ledger.state)
+        send = await self._next(state)
         if send is None:
             await self._list_if_due()
             return False
@@ -231,22 +233,22 @@ class LockQueue:
             )
             await self._turns.notify(events.LOCK_REPLACED, name, detail)
 
-    async def _next(self) -> Send | None:
+    async def _next(self, state: LockState) -> Send | None:
         """Settle what needs no lock; then the most urgent operation, None without one."""
         now = self._now()
-        state = await self._database.brief_read(self._ledger.state)
         if self._ledger.to_mint(state, now) or settlements(state, now):
-            await self._turns.take(self._settle)
-            state = await self._database.brief_read(self._ledger.state)
+            state = await self._turns.take(self._settle)
         return next(iter(next_sends(state, self._now())), None)
 
-    async def _settle(self, turn: Turn) -> None:
+    async def _settle(self, turn: Turn) -> LockState:
+        """Settle all that can be; the state that it leaves."""
         state = await self._ledger.state(turn.session)
         if await self._ledger.mint_due(turn, state):
             state = await self._ledger.state(turn.session)
         while found := settlements(state, turn.now):
             await self._ledger.settle(turn, found[0])
             state = await self._ledger.state(turn.session)
+        return state
 
     async def _begin(self) -> Command | None:
         """Plan anew and record the first operation, all in one transaction."""
@@ -294,17 +296,18 @@ class LockQueue:
 
     # --- the lock's own list -------------------------------------------------------------------
 
-    async def _list_lost(self) -> None:
-        """Ask for the lock's list where codes of unknown slot may be found in it."""
+    async def _list_lost(self, state: LockState) -> bool:
+        """Ask for the lock's list where codes of unknown slot may be found in it. Was it asked for?"""
         if not self.driver.capabilities.can_list:
-            return
-        state = await self._database.brief_read(self._ledger.state)
+            return False
         lost = lost_codes(state, self._now())
         self._has_lost = bool(lost)
         lost -= self._listed_for
-        if lost and not self._is_paused:
-            self._listed_for |= lost
-            await self._list()
+        if not lost or self._is_paused:
+            return False
+        self._listed_for |= lost
+        await self._list()
+        return True
 
     async def _list_if_due(self) -> None:
         """Once a day: are our codes still on the lock?"""
