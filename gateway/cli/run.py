@@ -1,6 +1,7 @@
 """`gateway run`: the daemon."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Iterable
@@ -105,6 +106,7 @@ def _keep(path: Path, paths: Paths) -> None:
 
 
 async def _serve(config: Config, paths: Paths, path: Path) -> None:
+    gc.freeze()  # what the imports left lives for ever: looking through it stops everything a while
     clock = SystemClock()
     systemd = ServiceManager(os.environ, clock=clock)
     async with AsyncExitStack() as stack:

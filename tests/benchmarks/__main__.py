@@ -7,6 +7,7 @@ locks, as SVG.
 
 import argparse
 import asyncio
+import gc
 import io
 import sys
 import tempfile
@@ -97,6 +98,7 @@ def _arguments():
 
 async def _main():
     asked = _arguments()
+    gc.freeze()  # as `gateway run` does
     configure_logging(level="info", format="json", stream=io.StringIO())
     asked.out.mkdir(exist_ok=True)
     figures = await measured(asked.rows, asked.out, quick=asked.quick)
