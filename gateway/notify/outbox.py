@@ -95,7 +95,7 @@ class Outbox:
             )
 
         try:
-            dropped = await self._database.transaction(body)
+            dropped = await self._database.brief_transaction(body)
         except StoreError as error:
             _log.error("notice.unkept", about=notice.event, subject=notice.subject, why=str(error))
             self._unkept.append(notice)
