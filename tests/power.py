@@ -5,6 +5,7 @@ It needs a C compiler: tests/power.c is preloaded before the processes.
 
 import asyncio
 import io
+import itertools
 import os
 import random
 import sqlite3
@@ -25,18 +26,22 @@ STAYS = 30
 
 
 async def write(folder):
-    """Commit rows for ever; each number is printed once its commit has returned."""
-    async with Database.open(folder / "gateway.db") as database:
-        number = 0
-        while True:
-            await database.transaction(
-                lambda session, key=number: session.execute(
-                    "INSERT INTO meta (key, value) VALUES (?, ?)", (str(key), "x" * 500)
-                )
+    """Commit rows for ever, alone and together; each number is printed once its commit has returned."""
+    numbers = itertools.count()
+    async with Database.open(folder / "gateway.db") as database, asyncio.TaskGroup() as tasks:
+        for transact in (database.transaction, *[database.brief_transaction] * 8):
+            tasks.create_task(_commit_on(transact, numbers))
+
+
+async def _commit_on(transact, numbers):
+    for number in numbers:
+        await transact(
+            lambda session, key=number: session.execute(
+                "INSERT INTO meta (key, value) VALUES (?, ?)", (str(key), "x" * 500)
             )
-            sys.stdout.write(f"{number}\n")
-            sys.stdout.flush()
-            number += 1
+        )
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
 
 
 def day(folder):

@@ -133,6 +133,36 @@ def test_ten_thousand_jobs_of_one_second_all_start_in_it():
     scheduling(story, jobs=[gen(f"c{n}", START + 10 * SECOND) for n in range(10_000)])
 
 
+def test_jobs_put_at_the_same_moment_are_gone_through_once_for_all_of_them():
+    asked = []
+
+    def due_by(now):
+        asked.append(now)
+        return now
+
+    async def story(running):
+        await running.clock.sleep(1)
+        asked.clear()
+        for number in range(100):
+            running.scheduler.put([gen(f"{number}", START + MINUTE)])
+        await running.clock.sleep(10)
+        assert 1 <= len(asked) <= 5
+        await running.clock.sleep(60)
+        assert [moment for moment, _ in running.jobs()] == [60] * 100
+
+    scheduling(story, due_by=due_by)
+
+
+def test_a_stop_right_after_a_put_starts_nothing():
+    async def story(running):
+        running.scheduler.put([gen("a", START)])
+        await running.scheduler.stop()
+        await running.clock.sleep(120)
+        assert running.did == []
+
+    scheduling(story)
+
+
 def test_while_the_clock_is_in_doubt_only_what_is_surely_due_starts():
     async def story(running):
         await asyncio.sleep(8 * 60)
