@@ -236,9 +236,12 @@ class LockQueue:
     async def _next(self, state: LockState) -> Send | None:
         """Settle what needs no lock; then the most urgent operation, None without one."""
         now = self._now()
-        if self._ledger.to_mint(state, now) or settlements(state, now):
+        sends = next_sends(state, now)
+        begins = bool(sends) and self.driver.reachable and not self._is_paused
+        if settlements(state, now) or (self._ledger.to_mint(state, now) and not begins):
             state = await self._turns.take(self._settle)
-        return next(iter(next_sends(state, self._now())), None)
+            sends = next_sends(state, self._now())
+        return next(iter(sends), None)
 
     async def _settle(self, turn: Turn) -> LockState:
         """Settle all that can be; the state that it leaves."""
@@ -251,10 +254,12 @@ class LockQueue:
         return state
 
     async def _begin(self) -> Command | None:
-        """Plan anew and record the first operation, all in one transaction."""
+        """Mint the PINs that are due, plan anew and record the first operation, all in one transaction."""
 
         async def body(turn: Turn) -> Command | None:
             state = await self._ledger.state(turn.session)
+            if await self._ledger.mint_due(turn, state):
+                state = await self._ledger.state(turn.session)
             sends = next_sends(state, turn.now)
             return await self._ledger.begin(turn, sends[0], state) if sends else None
 
@@ -290,6 +295,8 @@ class LockQueue:
         self._pause()
 
         async def body(turn: Turn) -> None:
+            # A PIN is minted whether or not it can be sent: the guest may be told.
+            await self._ledger.mint_due(turn, await self._ledger.state(turn.session))
             await turn.fail(send.kind, send.credential_id, error.reason)
 
         await self._turns.take(body)
