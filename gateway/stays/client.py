@@ -1,8 +1,10 @@
 """The client: Basic auth, JSON or nothing, three attempts, every page."""
 
+import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -58,6 +60,57 @@ async def _once(
         raise aiohttp.ClientConnectionError(str(error)) from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """A page of the list. `digest`: of its bytes. `told`: its good rows, by all that they told."""
+
+    digest: bytes
+    rows: tuple[Reservation | MalformedReservationError, ...]
+    told: Mapping[wire.Told, Reservation]
+
+
+class _Before:
+    """The list as it was read last: what it told as it does now is not read again."""
+
+    def __init__(self, pages: Mapping[bytes, _Page]) -> None:
+        self._pages = pages
+        self._told: Mapping[wire.Told, Reservation] | None = None
+
+    def read(self, body: bytes) -> Any:
+        """The page in the bytes; what they hold instead if it is no page.
+
+        Raises:
+            ValueError, RecursionError: broken JSON.
+        """
+        digest = hashlib.blake2b(body).digest()
+        page = self._pages.get(digest)
+        if page is not None:
+            return page
+        rows = json.loads(body)
+        return self._page(digest, rows) if isinstance(rows, list) else rows
+
+    def _page(self, digest: bytes, rows: Iterable[Any]) -> _Page:
+        if self._told is None:
+            self._told = {
+                told: one for page in self._pages.values() for told, one in page.told.items()
+            }
+        read: list[Reservation | MalformedReservationError] = []
+        good: dict[wire.Told, Reservation] = {}
+        for row in rows:
+            told = wire.told_by(row)
+            try:
+                found = self._told.get(told) if told is not None else None
+                found = found or wire.reservation(row)
+            except MalformedReservationError as error:
+                # Without its traceback, which holds on to the row.
+                read.append(MalformedReservationError(error.reservation_id, error.reason))
+                continue
+            read.append(found)
+            if told is not None:
+                good[told] = found
+        return _Page(digest=digest, rows=tuple(read), told=good)
+
+
 class StaysClient:
     """One account of Stays. It implements gateway.ports.ReservationSource."""
 
@@ -81,7 +134,7 @@ class StaysClient:
         self._limit = _PAGE
         self._on_date = on_date
         self._next_request_at = 0.0
-        self._understood: dict[wire.Told, Reservation] = {}  # of the list's rows, by what they told
+        self._pages: dict[bytes, _Page] = {}  # of the list as it was read last, by digest
         self.last_date: datetime | None = None  # Stays' own clock, by its last good answer
 
     @classmethod
@@ -119,52 +172,33 @@ class StaysClient:
         fixed += [("type", type_.value) for type_ in ReservationType]
         fixed += [("listingId", one) for one in listing_ids]
         skip = 0
-        previous: list[Any] | None = None
-        before, self._understood = self._understood, {}
+        previous: _Page | None = None
+        before, self._pages = _Before(self._pages), {}
         for _ in range(_MOST_PAGES):
-            page = await self._page(fixed, skip)
-            if not page:
+            page = await self._page(fixed, skip, before)
+            if not page.rows:
                 return
-            if page == previous:
+            if previous is not None and page.digest == previous.digest:
                 raise StaysUnavailableError("Stays gives the same page again and again")
-            previous = page
-            skip += len(page)
-            yield tuple(self._row(one, before) for one in page)
+            previous = self._pages[page.digest] = page
+            skip += len(page.rows)
+            yield page.rows
         raise StaysUnavailableError(f"Stays gives no end of pages after {_MOST_PAGES}")
 
-    def _row(
-        self, row: Any, before: Mapping[wire.Told, Reservation]
-    ) -> Reservation | MalformedReservationError:
-        """What a row of the list says; one that tells what it told before is not read again."""
-        told = wire.told_by(row)
+    async def _page(self, fixed: list[tuple[str, str]], skip: int, before: _Before) -> _Page:
+        asked = [*fixed, ("skip", str(skip)), ("limit", str(self._limit))]
         try:
-            found = before.get(told) if told is not None else None
-            found = found or wire.reservation(row)
-        except MalformedReservationError as error:
-            return error
-        if told is not None:
-            self._understood[told] = found
-        return found
-
-    async def _page(self, fixed: list[tuple[str, str]], skip: int) -> list[Any]:
-        try:
-            page = await self._get_page(fixed, skip)
+            found, page = await self._get("booking/reservations", asked, before.read)
         except _BadRequestError as error:
             if self._limit == _SMALL_PAGE:
                 raise StaysRefusedError(f"Stays refuses the question: {error}") from None
             self._limit = _SMALL_PAGE
-            return await self._page(fixed, skip)
-        if not isinstance(page, list):
-            raise StaysRefusedError("Stays answered with something else than a list: is it Stays?")
-        return page
-
-    async def _get_page(self, fixed: list[tuple[str, str]], skip: int) -> Any:
-        found, answer = await self._get(
-            "booking/reservations", [*fixed, ("skip", str(skip)), ("limit", str(self._limit))]
-        )
+            return await self._page(fixed, skip, before)
         if not found:
             raise StaysUnavailableError("Stays knows no list of reservations here (404)")
-        return answer
+        if not isinstance(page, _Page):
+            raise StaysRefusedError("Stays answered with something else than a list: is it Stays?")
+        return page
 
     async def reservation(self, reservation_id: str) -> Found | Gone:
         """See `ReservationSource.reservation`."""
@@ -203,9 +237,12 @@ class StaysClient:
         return tuple(one for one in listings.values() if one.id)
 
     async def _get(
-        self, path: str, parameters: list[tuple[str, str]] | None = None
+        self,
+        path: str,
+        parameters: list[tuple[str, str]] | None = None,
+        read: Callable[[bytes], Any] = json.loads,
     ) -> tuple[bool, Any]:
-        """The JSON under a path; False where Stays answers 404 with a JSON body.
+        """The JSON under a path, by `read`; False where Stays answers 404 with a JSON body.
 
         Raises:
             StaysUnavailableError, StaysRefusedError, _BadRequestError.
@@ -217,7 +254,7 @@ class StaysClient:
             ):
                 with attempt:
                     await self._keep_pace()
-                    return await self._ask(url)
+                    return await self._ask(url, read)
         except _BusyError as error:
             raise StaysUnavailableError(f"{url.host}: {error}") from None
         raise StaysUnavailableError(f"{url.host}: no attempt was made")
@@ -229,7 +266,7 @@ class StaysClient:
         if wait > 0:
             await self._clock.sleep(wait)
 
-    async def _ask(self, url: URL) -> tuple[bool, Any]:
+    async def _ask(self, url: URL, read: Callable[[bytes], Any]) -> tuple[bool, Any]:
         try:
             async with self._session.get(
                 url,
@@ -237,14 +274,16 @@ class StaysClient:
                 allow_redirects=False,
                 timeout=self._timeout,
             ) as response:
-                return await self._answer(response)
+                return await self._answer(response, read)
         except TimeoutError:
             raise _BusyError("no answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
             # aiohttp's errors carry the request's headers: only the kind goes on.
             raise _BusyError(f"no connection ({type(error).__name__})") from None
 
-    async def _answer(self, response: aiohttp.ClientResponse) -> tuple[bool, Any]:
+    async def _answer(
+        self, response: aiohttp.ClientResponse, read: Callable[[bytes], Any]
+    ) -> tuple[bool, Any]:
         status, host = response.status, response.url.host
         if status in _TRY_AGAIN or status > max(_TRY_AGAIN):
             raise _BusyError(f"answers {status}", _retry_after(response.headers))
@@ -253,7 +292,7 @@ class StaysClient:
                 f"{host} refuses the credentials ({status}): check client_id and client_secret, and"
                 " whether the API is active in Stays' App Center"
             )
-        body = await _json(response)
+        body = await _json(response, read if status == _HTTP_OK else json.loads)
         if status == _BAD_REQUEST and body is not None:
             raise _BadRequestError(_message(body))
         if status not in {_HTTP_OK, _NOT_FOUND} or body is None:
@@ -281,8 +320,8 @@ def _wait(error: Exception) -> bool | float:
     return True if error.retry_after is None else error.retry_after
 
 
-async def _json(response: aiohttp.ClientResponse) -> Any:
-    """The body as JSON, None if it is none."""
+async def _json(response: aiohttp.ClientResponse, read: Callable[[bytes], Any]) -> Any:
+    """The body as JSON, by `read`; None if it is none."""
     body = bytearray()
     async for chunk in response.content.iter_chunked(65536):
         body += chunk
@@ -291,7 +330,7 @@ async def _json(response: aiohttp.ClientResponse) -> Any:
     if "json" not in response.content_type:
         return None
     try:
-        return json.loads(body)
+        return read(bytes(body))
     except (ValueError, RecursionError):
         raise _BusyError("answers with broken JSON") from None
 

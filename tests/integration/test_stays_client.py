@@ -243,6 +243,32 @@ def test_a_row_that_was_understood_and_is_malformed_now_is_told_as_such():
     assert isinstance(error, MalformedReservationError)
 
 
+def test_a_list_told_again_word_for_word_and_one_whose_pages_have_shifted_are_read_right():
+    stays = an_account(45, most=20)
+    broken = sorted(stays.reservations)[30]
+    stays.change(broken, checkOutDate="soon")
+
+    def said(rows):
+        return sorted(
+            (row.reservation_id, row.reason)
+            if isinstance(row, MalformedReservationError)
+            else (row.id, row.check_in_date.isoformat())
+            for row in rows
+        )
+
+    async def question(client):
+        first, again = await listed(client), await listed(client)
+        gone = sorted(stays.reservations)[0]
+        del stays.reservations[gone]
+        return said(first), said(again), gone, said(await listed(client))
+
+    first, again, gone, shifted = talk_to(stays, question).result
+    assert again == first
+    assert len(first) == 45
+    assert broken in dict(first)
+    assert shifted == [one for one in first if one[0] != gone]
+
+
 def test_a_server_that_refuses_every_page_size_ends_the_questions_with_its_words():
     talk = talk_to(lambda _: web.json_response({"message": "from must be a date"}, status=400))
     assert isinstance(talk.error, StaysRefusedError)
