@@ -43,6 +43,11 @@ class Outcome:
         """The notes as one text, None without any."""
         return "; ".join(self.notes) or None
 
+    @property
+    def is_nothing(self) -> bool:
+        """Is there nobody to act on it?"""
+        return not any((self.notes, self.put, self.dropped, self.wake, self.notices))
+
 
 @dataclass(slots=True, kw_only=True)
 class Decision:
@@ -58,6 +63,20 @@ class Decision:
     malformed: Mapping[str, str]
     fresh_holds: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def stands_until(self, since: datetime) -> datetime:
+        """Before which moment time alone changes nothing of what is decided.
+
+        The present is compared with these moments, and with the ends of windows that are not planned
+        although their stay is entitled: those have passed, or a person keeps the stay from a PIN.
+        """
+        moments: list[datetime] = []
+        for one in self.merged.values():
+            end = one.row.check_out_at
+            moments += (one.row.check_in_at, end, end + RECENT)
+        for each in self.planned.values():
+            moments += (each.window.valid_from, each.window.valid_until)
+        return min((one for one in moments if one > since), default=since)
 
 
 class Derivation:

@@ -45,6 +45,7 @@ class Feed:
         notes: what a person should know of the run, without guest data.
     """
 
+    span: Span
     listed: dict[str, Reservation] = field(default_factory=dict)
     found: dict[str, Reservation] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
@@ -56,6 +57,49 @@ class Feed:
     def everything(self) -> Mapping[str, Reservation]:
         """All reservations that were read, by long id."""
         return self.listed | self.found
+
+    @property
+    def is_plain(self) -> bool:
+        """Did Stays show a list, and nothing had to be asked or told beside it?"""
+        beside = (self.found, self.gone, self.malformed, self.accommodations, self.notes)
+        return not any(beside)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a run goes by: what Stays showed, and how the store and the clock stood then.
+
+    `version`: of the store; see `Session.version`. `nothing_new`: all is as it was when a run found
+    nothing to do; nothing was looked up in the store.
+    """
+
+    feed: Feed
+    version: tuple[int, int]
+    at: datetime
+    nothing_new: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quiet:
+    """A reading that led to nothing. While it holds, another one leads to nothing either.
+
+    A derivation knows what Stays shows, the rows of the store, the configuration (`adopt` forgets
+    this) and the present; that it only compares with moments of stays, and none comes before `until`.
+    """
+
+    reading: Reading
+    until: datetime
+
+    def holds(self, feed: Feed, version: tuple[int, int], now: datetime) -> bool:
+        """Is all as it was?"""
+        before = self.reading
+        return (
+            before.at <= now < self.until
+            and version == before.version
+            and feed.span == before.feed.span
+            and feed.is_plain
+            and feed.listed == before.feed.listed
+        )
 
 
 class Reader:
@@ -70,7 +114,7 @@ class Reader:
         Raises:
             StaysUnavailableError, StaysRefusedError: nothing of the list can be relied upon.
         """
-        feed = Feed()
+        feed = Feed(span=span)
         async for page in self._source.pages(span.start, span.end, listing_ids=listing_ids):
             for row in page:
                 if isinstance(row, MalformedReservationError):

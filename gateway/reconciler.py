@@ -21,7 +21,7 @@ from gateway.errors import (
     StaysUnavailableError,
     StoreError,
 )
-from gateway.feed import Feed, Reader, Span, unexplained
+from gateway.feed import Feed, Quiet, Reader, Reading, Span, unexplained
 from gateway.ports import Gone, Meter, Notifier, ReservationSource
 from gateway.store import audit, reservations, runs
 from gateway.store.database import Database, Session
@@ -79,6 +79,7 @@ class Reconciler:
         self._horizon_days = rules.horizon_days
         self._only_mapped = rules.only_mapped
         self._interrupted = False
+        self._quiet: Quiet | None = None
         self._applied = False  # does the store go by these rules?
 
     @property
@@ -129,7 +130,7 @@ class Reconciler:
         await self._database.transaction(begin)
         _log.info(events.RECONCILE_STARTED)
         try:
-            feed = await self._read_unless_interrupted()
+            reading = await self._read_unless_interrupted()
         except TimeoutError:
             await self._failed(run_id, began, "interrupted by a reload", Gravity.INTERRUPTED)
             _log.info(events.RECONCILE_FAILED, reason="interrupted by a reload")
@@ -147,7 +148,7 @@ class Reconciler:
             raise
         try:
             outcome = await self._database.transaction(
-                lambda session: self._write(session, run_id, began, feed)
+                lambda session: self._write(session, run_id, began, reading)
             )
         except StoreError as error:
             await self._failed(run_id, began, str(error), Gravity.NEEDS_PERSON)
@@ -163,6 +164,7 @@ class Reconciler:
             orphaned=outcome.stats.orphaned,
             deleted=outcome.stats.deleted,
             errors=outcome.stats.errors,
+            nothing_new=reading.nothing_new,
             message=outcome.message,
         )
         return True
@@ -207,24 +209,25 @@ class Reconciler:
 
     # --- reading -------------------------------------------------------------------------------
 
-    async def _read_unless_interrupted(self) -> Feed:
+    async def _read_unless_interrupted(self) -> Reading:
         """Raises TimeoutError when interrupted."""
         self._reading = asyncio.timeout(0 if self._interrupted else None)
         try:
             async with self._reading:
-                return await self._read()
+                return await self._read(unless_nothing_new=True)
         finally:
             self._reading = None
 
-    async def _read(self) -> Feed:
+    async def _read(self, *, unless_nothing_new: bool = False) -> Reading:
         listings = tuple(one for unit in self._site.units for one in unit.stays_ids)
         asked = listings if self._only_mapped else ()
-        span = self._span()
-        feed = await self._reader.read_list(span, asked)
-        if self._span() != span:  # Stays' own clock has shown that ours was wrong
-            span = self._span()
-            feed = await self._reader.read_list(span, asked)
+        feed = await self._reader.read_list(self._span(), asked)
+        if self._span() != feed.span:  # Stays' own clock has shown that ours was wrong
+            feed = await self._reader.read_list(self._span(), asked)
         now = self._now()
+        version = await self._database.read(lambda session: session.version())
+        if unless_nothing_new and self._quiet and self._quiet.holds(feed, version, now):
+            return Reading(feed=feed, version=version, at=now, nothing_new=True)
         stored = await self._database.read(
             lambda session: reservations.current_ids(session, now - RECENT)
         )
@@ -232,21 +235,19 @@ class Reconciler:
         unseen = await self._database.read(lambda session: reservations.by_ids(session, not_listed))
         known = await self._database.read(reservations.accommodations)
         await self._reader.resolve_listings(feed, self._site.units, known)
-        missing = [
-            row.reservation for row in unseen.values() if self._is_missing(row, feed, span, now)
-        ]
+        missing = [row.reservation for row in unseen.values() if self._is_missing(row, feed, now)]
         if missing:
             feed.notes.append(f"{len(missing)} missing from the list, looked up by id")
         missing.sort(key=lambda one: (one.check_in_date, one.id))
         await self._reader.look_up(feed, missing, stored)
-        return feed
+        return Reading(feed=feed, version=version, at=now)
 
     def _span(self) -> Span:
         return Span.around(
             self._now(), self._site.zone, back=self._lookback_days, ahead=self._horizon_days
         )
 
-    def _is_missing(self, row: StoredReservation, feed: Feed, span: Span, now: datetime) -> bool:
+    def _is_missing(self, row: StoredReservation, feed: Feed, now: datetime) -> bool:
         one = row.reservation
         if row.terms is not None:
             return False
@@ -258,16 +259,18 @@ class Reconciler:
         # Whose loss was read once is asked for again, also when its time has passed meanwhile.
         opens = row.check_out_at + self._site.policy.revoke_after > now  # by another stay's code
         matters = opens or row.missing_reads > 0
-        return expected and row.unit is not None and matters and span.meets(one)
+        return expected and row.unit is not None and matters and feed.span.meets(one)
 
     # --- writing -------------------------------------------------------------------------------
 
-    async def _write(self, session: Session, run_id: str, began: float, feed: Feed) -> Outcome:
+    async def _write(
+        self, session: Session, run_id: str, began: float, reading: Reading
+    ) -> Outcome:
         now = self._now()
-        for listing in feed.accommodations:
-            await reservations.save_accommodation(session, listing, now)
-        decision = await self._derivation.decide(session, feed, now)
-        outcome = await self._derivation.write(session, decision, now)
+        if reading.nothing_new:
+            outcome = Outcome(stats=Stats(fetched=reading.feed.fetched))
+        else:
+            outcome = await self._derive(session, reading, now)
         await runs.close_run(
             session,
             run_id,
@@ -281,6 +284,18 @@ class Reconciler:
         await self._keep_time(session)
         return outcome
 
+    async def _derive(self, session: Session, reading: Reading, now: datetime) -> Outcome:
+        self._quiet = None
+        feed = reading.feed
+        for listing in feed.accommodations:
+            await reservations.save_accommodation(session, listing, now)
+        decision = await self._derivation.decide(session, feed, now)
+        outcome = await self._derivation.write(session, decision, now)
+        unchanged = await session.version() == reading.version
+        if unchanged and feed.is_plain and outcome.is_nothing:
+            self._quiet = Quiet(reading=reading, until=decision.stands_until(reading.at))
+        return outcome
+
     async def look_ahead(self) -> tuple[Decision, datetime]:
         """What a run would decide now, and the moment; nothing is written.
 
@@ -288,10 +303,10 @@ class Reconciler:
             StaysUnavailableError, StaysRefusedError: Stays cannot be read.
             StoreError: the database refused.
         """
-        feed = await self._read()
+        reading = await self._read()
         now = self._now()
         decision = await self._database.read(
-            lambda session: self._derivation.decide(session, feed, now)
+            lambda session: self._derivation.decide(session, reading.feed, now)
         )
         return decision, now
 

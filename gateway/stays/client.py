@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, Self
 
 import aiohttp
@@ -74,7 +75,10 @@ class _Before:
 
     def __init__(self, pages: Mapping[bytes, _Page]) -> None:
         self._pages = pages
-        self._told: Mapping[wire.Told, Reservation] | None = None
+
+    @cached_property
+    def _told(self) -> Mapping[wire.Told, Reservation]:
+        return {told: one for page in self._pages.values() for told, one in page.told.items()}
 
     def read(self, body: bytes) -> Any:
         """The page in the bytes; what they hold instead if it is no page.
@@ -90,10 +94,6 @@ class _Before:
         return self._page(digest, rows) if isinstance(rows, list) else rows
 
     def _page(self, digest: bytes, rows: Iterable[Any]) -> _Page:
-        if self._told is None:
-            self._told = {
-                told: one for page in self._pages.values() for told, one in page.told.items()
-            }
         read: list[Reservation | MalformedReservationError] = []
         good: dict[wire.Told, Reservation] = {}
         for row in rows:

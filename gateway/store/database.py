@@ -26,7 +26,7 @@ from gateway.store.generation import GenerationFile
 from gateway.store.integrity import AFTER_A_COPY, CLEAN, Recovery, make_whole
 from gateway.store.room import Room
 from gateway.store.schema import migrations, upgrade
-from gateway.store.session import Row as Row, Session as Session, sqlite_of  # noqa: PLC0414 - part of this contract
+from gateway.store.session import Changes, Row as Row, Session as Session, sqlite_of  # noqa: PLC0414 - part of this contract
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -72,8 +72,9 @@ class Database:
     def __init__(self, connection: aiosqlite.Connection, *, path: Path, room: Room) -> None:
         self._connection = connection
         self._exclusive = asyncio.Lock()
-        self._session = Session(connection)
-        self._brief_session = Session(connection, in_place=True)
+        changes = Changes()
+        self._session = Session(connection, changes)
+        self._brief_session = Session(connection, changes, in_place=True)
         self._waiting: deque[Brief[Any]] = deque()  # not begun
         self._path = path
         self._generation = GenerationFile(path)
@@ -317,6 +318,7 @@ class Database:
             self._note(_BY_ERRNO.get(error.errno or 0, FAILING), f"the generation: {error}")
 
     async def _roll_back(self) -> None:
+        self._session.taken_back()
         # SQLITE_FULL and its like roll back by themselves; a second ROLLBACK would hide them.
         if sqlite_of(self._connection).in_transaction:
             await self._session.execute("ROLLBACK")

@@ -1,5 +1,6 @@
 """What the body of a transaction works with."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,27 @@ Parameters = Sequence[Any]
 T = TypeVar("T")
 P = TypeVar("P")
 
+BESIDE_THE_DOORS = (
+    *("meta", "reconciliation_logs", "audit_log", "lock_status", "alerts", "messages"),
+)
+"""The tables that decide nothing of who should have a PIN where."""
+
+_BESIDE = re.compile(rf"(?:INSERT INTO|UPDATE|DELETE FROM) (?:{'|'.join(BESIDE_THE_DOORS)})\b")
+
+
+class Changes:
+    """How often one connection has changed rows, but for those beside the doors."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._rows = 0  # since the connection was opened, by SQLite's own count
+
+    def count(self, sql: str, rows: int) -> None:
+        """After each statement: what is not known to be beside the doors counts."""
+        if rows != self._rows:
+            self._rows = rows
+            self.number += _BESIDE.match(sql) is None
+
 
 class Session:
     """What a transaction or a read may do. Valid only inside the body it was handed to.
@@ -25,11 +47,30 @@ class Session:
     `generation`: what the counter has risen to in this transaction; see gateway.store.generation.
     """
 
-    def __init__(self, connection: aiosqlite.Connection, *, in_place: bool = False) -> None:
-        """`in_place`: statements run at once where they are called, not in the connection's thread."""
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        changes: Changes | None = None,
+        *,
+        in_place: bool = False,
+    ) -> None:
+        """`changes`: the connection's, where more than one session works with it.
+
+        `in_place`: statements run at once where they are called, not in the connection's thread.
+        """
         self._connection = connection
+        self._changes = changes or Changes()
         self._in_place = in_place
         self.generation: int | None = None
+
+    async def version(self) -> tuple[int, int]:
+        """What is another after every change of a row that may matter to a door, whoever made it."""
+        row = await self.one("PRAGMA data_version")  # rises with what other connections write
+        return self._changes.number, 0 if row is None else row[0]
+
+    def taken_back(self) -> None:
+        """A transaction was rolled back: what was seen inside it holds no more."""
+        self._changes.number += 1
 
     def take_generation(self) -> int | None:
         """What the counter has risen to, and forget it."""
@@ -40,12 +81,15 @@ class Session:
         self, function: Callable[[sqlite3.Connection, str, P], T], sql: str, parameters: P
     ) -> T:
         sqlite = sqlite_of(self._connection)
-        if self._in_place:
-            return function(sqlite, sql, parameters)
-        # One trip to the thread, where aiosqlite's own methods make one for each step of a cursor.
-        trip = self._connection._execute(partial(function, sqlite), sql, parameters)  # type: ignore[no-untyped-call]  # noqa: SLF001 - aiosqlite has no types for it
-        result: T = await trip
-        return result
+        try:
+            if self._in_place:
+                return function(sqlite, sql, parameters)
+            # One trip to the thread, where aiosqlite's own methods make one for each step of a cursor.
+            trip = self._connection._execute(partial(function, sqlite), sql, parameters)  # type: ignore[no-untyped-call]  # noqa: SLF001 - aiosqlite has no types for it
+            result: T = await trip
+            return result
+        finally:
+            self._changes.count(sql, sqlite.total_changes)
 
     async def execute(self, sql: str, parameters: Parameters = ()) -> int:
         """Run one statement; the number of rows it changed."""

@@ -1,7 +1,7 @@
 """A Stays account in a process of its own: pages that are made once and served as bytes.
 
-Its loop and its work are not those of what is measured. Each variant of the account is served under
-a path of its own: `/<stays>` as it is, `/<stays>-moved` with one stay in a hundred a night longer,
+Its loop and its work are not those of what is measured. Each account is served under a path of its
+own: `/<stays>`, and with one stay in a hundred a night longer between two `POST /<stays>/move`;
 `/arriving` with those who arrive in so many units, once `POST /arriving` has told how many and when.
 """
 
@@ -87,14 +87,20 @@ def arriving(units, check_in):
 
 def _app(sizes):
     served = {"arriving": pages([])}
+    otherwise = {}
     for stays in sizes:
         served[str(stays)] = pages(rows(stays))
-        served[f"{stays}-moved"] = pages(rows(stays, moved=True))
+        otherwise[str(stays)] = pages(rows(stays, moved=True))
 
     async def page(request):
         number = -(-int(request.query["skip"]) // PAGE)  # rounded up
-        body = served[request.match_info["variant"]][number]
+        body = served[request.match_info["account"]][number]
         return web.Response(body=body, content_type="application/json")
+
+    async def move(request):
+        one = request.match_info["account"]
+        served[one], otherwise[one] = otherwise[one], served[one]
+        return web.Response()
 
     async def arrive(request):
         told = await request.json()
@@ -106,8 +112,9 @@ def _app(sizes):
         return web.json_response({}, status=404)
 
     app = web.Application()
-    app.router.add_get("/{variant}/external/v1/booking/reservations", page)
-    app.router.add_get("/{variant}/external/v1/{rest:.*}", unknown)
+    app.router.add_get("/{account}/external/v1/booking/reservations", page)
+    app.router.add_get("/{account}/external/v1/{rest:.*}", unknown)
+    app.router.add_post("/{account}/move", move)
     app.router.add_post("/arriving", arrive)
     return app
 
@@ -123,7 +130,7 @@ async def _main(sizes):
 
 @asynccontextmanager
 async def an_account(*sizes):
-    """Served inside the block: the address, under which the variants are."""
+    """Served inside the block: the address, under which the accounts are."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.benchmarks.account", *map(str, sizes)),
         stdout=asyncio.subprocess.PIPE,

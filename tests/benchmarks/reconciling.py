@@ -77,8 +77,8 @@ def a_property():
 
 
 @asynccontextmanager
-async def a_reconciler(folder, url, *, stays, variants=("",)):
-    """A reconciler for each variant of the account, over one database: with all that a daemon gives it."""
+async def a_reconciler(folder, url, *, stays):
+    """A reconciler with all that a daemon gives it, and its database."""
     clock, site = Impatient(), a_property()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.open(folder / "gateway.db"))
@@ -102,32 +102,29 @@ async def a_reconciler(folder, url, *, stays, variants=("",)):
             wake=lambda _: None,
             notifier=Silent(),
         )
-        made = []
-        for variant in variants:
-            client = await stack.enter_async_context(
-                StaysClient.open(
-                    url=f"{url}/{stays}{variant}", client_id="c", client_secret="s", clock=clock
-                )
-            )
-            made.append(
-                Reconciler(
-                    database=database,
-                    rules=Rules(
-                        source=client,
-                        site=site,
-                        lookback_days=2,
-                        horizon_days=days_ahead(stays),
-                        only_mapped=False,
-                    ),
-                    derivation=derivation,
-                    notifier=Silent(),
-                    meter=meter,
-                    clock=clock,
-                    now=clock.now,
-                    keep_time=_no_mark,
-                )
-            )
-        yield database, made
+        client = await stack.enter_async_context(
+            StaysClient.open(url=f"{url}/{stays}", client_id="c", client_secret="s", clock=clock)
+        )
+        rules = Rules(
+            source=client,
+            site=site,
+            lookback_days=2,
+            horizon_days=days_ahead(stays),
+            only_mapped=False,
+        )
+        yield (
+            Reconciler(
+                database=database,
+                rules=rules,
+                derivation=derivation,
+                notifier=Silent(),
+                meter=meter,
+                clock=clock,
+                now=clock.now,
+                keep_time=_no_mark,
+            ),
+            database,
+        )
 
 
 async def fetched(session, url, stays):
@@ -203,7 +200,7 @@ async def first_runs(folder, account, stays, rounds):
         for number in range(rounds + 1):  # the first one is for the caches
             place = folder / f"first-{stays}-{number}"
             place.mkdir()
-            async with a_reconciler(place, account, stays=stays) as (database, [reconciler]):
+            async with a_reconciler(place, account, stays=stays) as (reconciler, database):
                 with timed() as mine:
                     await reconciler.run()
                 if (await _last_run(database))["created"] != stays:
@@ -219,31 +216,40 @@ async def first_runs(folder, account, stays, rounds):
 
 
 async def later_runs(folder, account, stays, rounds):
-    """Row 2: everything is known; of the stays none, or one in a hundred, has changed."""
-    unchanged, changed = Duel(), Duel()
+    """Row 2: everything is known; of the stays none, or one in a hundred, has changed.
+
+    The run after a change derives everything once more, and finds nothing; the one after it need not.
+    """
+    again, unchanged, changed = Duel(), Duel(), Duel()
     async with (
         aiohttp.ClientSession() as session,
-        a_reconciler(folder, account, stays=stays, variants=("", "-moved")) as (database, sources),
+        a_reconciler(folder, account, stays=stays) as run_of,
     ):
-        as_it_is, moved = sources
-        await as_it_is.run()
+        await run_of[0].run()
         for number in range(rounds + 1):
-            quiet = await _run(as_it_is, database)
-            with timed() as floor:
-                await fetched(session, account, stays)
-            there = await _run(moved, database, updated=stays // 100)
-            with timed() as floor_again:
-                await fetched(session, account, stays)
-            await _run(as_it_is, database, updated=stays // 100)
-            if number:
-                unchanged.gateway.append(quiet)
-                unchanged.other.append(floor)
-                changed.gateway.append(there)
-                changed.other.append(floor_again)
+            costs = []
+            for duel, moved in ((again, False), (unchanged, False), (changed, True)):
+                if moved:
+                    await _move(session, account, stays)
+                mine = await _run(*run_of, updated=moved * stays // 100)
+                with timed() as floor:
+                    await fetched(session, account, stays)
+                costs.append((duel, mine, floor))
+            await _move(session, account, stays)
+            await _run(*run_of, updated=stays // 100)
+            for duel, mine, floor in costs if number else ():
+                duel.gateway.append(mine)
+                duel.other.append(floor)
     return [
         *unchanged.figures(2, f"{stays:,} stays, none changed", "fetch, `json`", target=1.3),
         *changed.figures(2, f"{stays:,} stays, 1 % changed", "fetch, `json`", target=1.4),
+        *again.figures(2, f"{stays:,} stays, the run after a change", "fetch, `json`"),
     ]
+
+
+async def _move(session, account, stays):
+    async with session.post(f"{account}/{stays}/move") as response:
+        response.raise_for_status()
 
 
 async def wear(folder, account, stays):
@@ -275,7 +281,7 @@ async def wear(folder, account, stays):
 
 async def _quiet_runs(folder, account, stays):
     """Runs that change nothing, between two marks in the trace."""
-    async with a_reconciler(folder, account, stays=stays) as (database, [reconciler]):
+    async with a_reconciler(folder, account, stays=stays) as (reconciler, database):
         await reconciler.run()
         await database.shorten_log()
         descriptor = os.open(folder / "mark", os.O_RDWR | os.O_CREAT)
@@ -291,25 +297,26 @@ async def beside_history(folder, account, stays, rounds, past):
     young, old = folder / "young", folder / "old"
     for place in (young, old):
         place.mkdir()
-        async with a_reconciler(place, account, stays=stays) as (_, [reconciler]):
+        async with a_reconciler(place, account, stays=stays) as (reconciler, _):
             await reconciler.run()
     remember(old / "gateway.db", past)
     unchanged, changed = Duel(), Duel()
     async with (
-        a_reconciler(young, account, stays=stays, variants=("", "-moved")) as (fresh, of_young),
-        a_reconciler(old, account, stays=stays, variants=("", "-moved")) as (grown, of_old),
+        aiohttp.ClientSession() as session,
+        a_reconciler(young, account, stays=stays) as of_young,
+        a_reconciler(old, account, stays=stays) as of_old,
     ):
         for number in range(rounds + 1):
-            costs = [
-                [
-                    await _run(sources[0], database),
-                    await _run(sources[1], database, updated=stays // 100),
-                    await _run(sources[0], database, updated=stays // 100),
-                ]
-                for database, sources in ((grown, of_old), (fresh, of_young))
-            ]
+            costs = []
+            for run_of in (of_old, of_young):
+                await _run(*run_of)  # the one after a change: see row 2
+                quiet = await _run(*run_of)
+                await _move(session, account, stays)
+                costs.append((quiet, await _run(*run_of, updated=stays // 100)))
+                await _move(session, account, stays)
+                await _run(*run_of, updated=stays // 100)
             if number:
-                for duel, place in ((unchanged, 0), (changed, 1)):
+                for place, duel in enumerate((unchanged, changed)):
                     duel.gateway.append(costs[0][place])
                     duel.other.append(costs[1][place])
     against = "row 2"

@@ -9,11 +9,12 @@ async def test_the_row_of_later_runs_measures_both_sides(tmp_path):
     async with an_account(200) as account:
         found = await reconciling.later_runs(tmp_path, account, 200, rounds=1)
 
-    wall, cpu, changed, _ = found
+    wall, cpu, changed, _, after, _ = found
     assert wall.ratio > 0
     assert cpu.ratio > 0
     assert "none changed" in wall.of
     assert "1 % changed" in changed.of
+    assert "after a change" in after.of
     assert len(table(found).splitlines()) == 2 + len(found)
 
 

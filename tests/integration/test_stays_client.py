@@ -258,7 +258,7 @@ def test_a_list_told_again_word_for_word_and_one_whose_pages_have_shifted_are_re
 
     async def question(client):
         first, again = await listed(client), await listed(client)
-        gone = sorted(stays.reservations)[0]
+        gone = min(stays.reservations)
         del stays.reservations[gone]
         return said(first), said(again), gone, said(await listed(client))
 

@@ -1,0 +1,262 @@
+"""A run that derives nothing because all is as before would have found nothing, had it derived."""
+
+import random
+import sqlite3
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.derivation import Derivation
+from gateway.domain import events
+from gateway.domain.entitlement import Changes
+from gateway.minting import Mint
+from gateway.reconciler import Reconciler, Rules
+from gateway.simulator.stays import SimulatedStays, StaysFaults
+from gateway.stays.client import StaysClient
+from gateway.store import credentials, jobs, locks, meta, reservations
+from gateway.store.database import Database
+from gateway.store.moments import to_text
+from gateway.store.secretbox import SecretBox
+from gateway.web.meter import PrometheusMeter
+from tests.builders import a_lock, a_property, a_unit
+from tests.virtual_time import run_virtual
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+STEPS = 120
+
+
+class Deaf:
+    """A board and a notifier that do nothing."""
+
+    def put(self, jobs):
+        pass
+
+    def drop(self, ids):
+        pass
+
+    async def tell(self, notice):
+        pass
+
+
+class Life:
+    """A property, its account and its store, to which things happen in no order."""
+
+    def __init__(self, seed, clock, folder):
+        self.draw = random.Random(seed)
+        self.clock = clock
+        self.off = timedelta(0)
+        self.folder = folder
+        self.stays = SimulatedStays(random.Random(f"account {seed}"))
+        self.listings = [self.stays.add_listing(f"Flat {number}") for number in range(4)]
+        self.site = a_property(
+            units=tuple(
+                a_unit(name=f"Flat {number}", stays_ids=(one,), locks=("street", f"door-{number}"))
+                for number, one in enumerate(self.listings[:3])
+            ),
+            locks=tuple(map(a_lock, ("street", "door-0", "door-1", "door-2"))),
+        )
+
+    def now(self):
+        return self.clock.now() + self.off
+
+    async def open(self, stack):
+        await stack.enter_async_context(self.stays.serving())
+        self.database = await stack.enter_async_context(Database.open(self.folder / "gateway.db"))
+        self.client = await stack.enter_async_context(
+            StaysClient.open(
+                url=self.stays.url,
+                client_id=self.stays.client_id,
+                client_secret=self.stays.client_secret,
+                clock=self.clock,
+            )
+        )
+        self.mint = Mint(site=self.site, box=SecretBox.load(self.folder / "pin.key"))
+        self.derivation = Derivation(
+            site=self.site, mint=self.mint, board=Deaf(), wake=lambda _: None, notifier=Deaf()
+        )
+        self.reconciler = Reconciler(
+            database=self.database,
+            rules=self._rules(),
+            derivation=self.derivation,
+            notifier=Deaf(),
+            meter=PrometheusMeter(),
+            clock=self.clock,
+            now=self.now,
+            keep_time=lambda session: meta.put(session, "clock.mark", to_text(self.now())),
+        )
+
+    def _rules(self):
+        return Rules(
+            source=self.client,
+            site=self.site,
+            lookback_days=2,
+            horizon_days=30,
+            only_mapped=False,
+        )
+
+    # --- what happens --------------------------------------------------------------------------
+
+    async def happen(self):
+        """Mostly nothing."""
+        kinds = (
+            (self.nothing, 30),
+            (self.book, 3),
+            (self.change, 3),
+            (self.fail, 2),
+            (self.write, 3),
+            (self.finish, 2),
+            (self.lose_a_job, 1),
+            (self.block, 1),
+            (self.reload, 1),
+            (self.step, 1),
+            (self.hear, 4),
+            (self.repair_by_hand, 1),
+        )
+        [act] = self.draw.choices([one for one, _ in kinds], [weight for _, weight in kinds])
+        await act()
+        minutes = self.draw.choice((1, 30, 30, 30, 30, 30, 240, 1440))
+        await self.clock.sleep(60 * minutes)
+
+    async def nothing(self):
+        pass
+
+    async def book(self):
+        start = self.now().date() + self.draw.randrange(-2, 12) * DAY
+        same = self.draw.random() < 0.3 and self.stays.clients
+        client = self.draw.choice(sorted(self.stays.clients)) if same else None
+        nights = self.draw.randrange(1, 5) * DAY
+        self.stays.book(self.draw.choice(self.listings), start, start + nights, client=client)
+
+    async def change(self):
+        if not self.stays.reservations:
+            return
+        one = self.draw.choice(sorted(self.stays.reservations))
+        match self.draw.randrange(5):
+            case 0:
+                self.stays.cancel(one)
+            case 1:
+                self.stays.delete(one)
+            case 2:
+                self.stays.change(one, type="booked")
+            case 3:
+                self.stays.change(one, checkOutTime=self.draw.choice(("09:00", "12:30")))
+            case 4:
+                self.stays.change(one, _idlisting=self.draw.choice(self.listings))
+
+    async def fail(self):
+        self.stays.faults = self.draw.choice(
+            (
+                StaysFaults(empty=True),
+                StaysFaults(last_page_lost=True),
+                StaysFaults(more_rows=({"_id": "broken"},)),
+            )
+        )
+
+    async def write(self):
+        """A code comes on a lock."""
+        await self._change(
+            "INSERT INTO placements (credential_id, lock, device_id, member, pin_hash, evidence,"
+            " sent_at) SELECT id, lock, 'device', 1, randomblob(32), 'confirmed', ? FROM credentials"
+            " ORDER BY random() LIMIT 1",
+            (to_text(self.now()),),
+        )
+
+    async def finish(self):
+        """What is over is taken off, as the queues would."""
+        now = self.now()
+
+        async def body(session):
+            rows = await session.all(
+                "SELECT id FROM credentials WHERE valid_until <= ?", (to_text(now),)
+            )
+            for row in rows:
+                await session.execute(
+                    "UPDATE placements SET evidence = 'revoked' WHERE credential_id = ?",
+                    (row["id"],),
+                )
+                await jobs.drop(session, [f"gen-{row['id']}", f"rev-{row['id']}"])
+                await credentials.finish(session, row["id"], now)
+
+        await self.database.transaction(body)
+
+    async def lose_a_job(self):
+        await self._change(
+            "DELETE FROM jobs WHERE id = (SELECT id FROM jobs ORDER BY random() LIMIT 1)"
+        )
+
+    async def block(self):
+        now = self.now()
+
+        async def body(session):
+            row = await session.one("SELECT id FROM reservations ORDER BY random() LIMIT 1")
+            if row is not None:
+                await reservations.block(session, row["id"], by="a person", reason=None, now=now)
+
+        await self.database.transaction(body)
+
+    async def reload(self):
+        """Another configuration: a unit comes or goes, or the windows are others."""
+        policy = replace(self.site.policy, activate_before=self.draw.choice((HOUR, 2 * HOUR)))
+        units = list(self.site.units)
+        self.draw.shuffle(units)
+        if self.draw.random() < 0.3:
+            units[0] = replace(units[0], locks=("street",))
+        self.site = replace(self.site, policy=policy, units=tuple(units))
+        self.derivation.adopt(site=self.site, mint=self.mint)
+        self.reconciler.adopt(self._rules())
+
+    async def step(self):
+        """The clock is set."""
+        self.off = self.draw.choice((-DAY, -HOUR, HOUR, timedelta(0)))
+
+    async def hear(self):
+        """What has to do with no door."""
+        now = self.now()
+
+        async def body(session):
+            await meta.put(session, "clock.mark", to_text(now))
+            await locks.set_reachable(session, "street", reachable=True, reason=None, now=now)
+
+        await self.database.transaction(body)
+
+    async def repair_by_hand(self):
+        """By another connection, as with the command line of SQLite."""
+        with sqlite3.connect(self.folder / "gateway.db") as other:
+            other.execute("UPDATE credentials SET unit = 'elsewhere' WHERE rowid = 1")
+        other.close()
+
+    async def _change(self, sql, parameters=()):
+        await self.database.transaction(lambda session: session.execute(sql, parameters))
+
+
+async def was_quiet(life):
+    """One run; did it derive nothing?"""
+    with capture_logs() as logs:
+        await life.reconciler.run()
+    ended = [one for one in logs if one["event"] == events.RECONCILE_SUCCEEDED]
+    return bool(ended) and ended[0]["nothing_new"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_that_derives_nothing_would_have_found_nothing(tmp_path, seed):
+    quiet = []
+
+    async def main(clock):
+        async with AsyncExitStack() as stack:
+            life = Life(seed, clock, tmp_path)
+            await life.open(stack)
+            for _ in range(STEPS):
+                await life.happen()
+                quiet.append(await was_quiet(life))
+                if quiet[-1]:
+                    decision, _ = await life.reconciler.look_ahead()
+                    assert decision.changes == Changes(overlaps=decision.changes.overlaps)
+                    assert all(one.row == one.before for one in decision.merged.values())
+                    assert not decision.notes
+                life.stays.faults = StaysFaults()
+
+    run_virtual(main)
+    assert STEPS // 8 < sum(quiet) < STEPS - STEPS // 8
