@@ -1,12 +1,12 @@
 """Who should have a PIN on which door, and what that changes of what was planned before."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from gateway.domain.model import Property, Reservation, Terms, Unit, Window
-from gateway.domain.policy import Stay, overlapping, same_guest, windows
+from gateway.domain.policy import Stay, same_guest, windows
 
 BRAKE_STAYS = 2
 BRAKE_SHARE = 0.3
@@ -83,7 +83,6 @@ class Planned:
     ended: bool
     on_lock: bool
     follows: str | None
-    has_gen: bool
     has_rev: bool
 
 
@@ -124,36 +123,37 @@ class Changes:
     withdrawals: tuple[Withdraw, ...] = ()
     held: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
-    overlaps: tuple[tuple[str, str], ...] = field(default=())
 
 
 def derive(
     known: Iterable[Known], planned: Iterable[Planned], site: Property, now: datetime
 ) -> Changes:
     """Compare who is entitled with what is planned."""
-    reservations = {one.id: one for one in known}
+    reservations = {one.reservation.id: one for one in known}
     credentials: dict[str, dict[str, Planned]] = {}
     for each in planned:
         credentials.setdefault(each.reservation_id, {})[each.lock] = each
-    by_unit: dict[str | None, list[Known]] = {}
-    for one in reservations.values():
-        by_unit.setdefault(one.unit, []).append(one)
-    plans = {unit.name: _plan_of(unit, by_unit.get(unit.name, ()), site) for unit in site.units}
+    by_unit: dict[str | None, dict[str, Stay]] = {}
+    for one_id, one in reservations.items():
+        if one.stay is not None and one.entitled:
+            by_unit.setdefault(one.unit, {})[one_id] = one.stay
+    plans = {unit.name: _plan_of(unit, by_unit.get(unit.name, {}), site) for unit in site.units}
 
-    places = {one.id: _place(one, plans, site) for one in reservations.values()}
+    places = {one_id: _place(one, plans, site) for one_id, one in reservations.items()}
     taken = {
-        one.id: _taken(one, credentials.get(one.id, {}), places[one.id])
-        for one in reservations.values()
+        one_id: _taken(one, credentials.get(one_id, {}), places[one_id])
+        for one_id, one in reservations.items()
+        if one.holds_placement
     }
     held, released = _brake(reservations, credentials, plans, taken, now)
     wants: list[Want] = []
     withdrawals: list[Withdraw] = []
-    for one in reservations.values():
-        mine = credentials.get(one.id, {})
-        place = places[one.id]
-        if one.id in held:
+    for one_id, one in reservations.items():
+        mine = credentials.get(one_id, {})
+        place = places[one_id]
+        if one_id in held:
             if place is not None:  # the doors that it is to lose stay beside those it has
-                place = replace(place, locks=(*place.locks, *taken[one.id]))
+                place = replace(place, locks=(*place.locks, *taken[one_id]))
                 wants += _wants(one, mine, place, credentials, now)
             continue
         if place is not None and not one.blocked:
@@ -172,13 +172,11 @@ def derive(
                 for stored in mine.values()
                 if stored.wanted and (stored.on_lock or not stored.ended)
             ]
-    overlaps = tuple(pair for plan in plans.values() for pair in plan.overlaps)
     return Changes(
         wants=tuple(wants),
         withdrawals=tuple(withdrawals),
         held=held,
         released=released,
-        overlaps=overlaps,
     )
 
 
@@ -186,15 +184,16 @@ def derive(
 class _UnitPlan:
     unit: Unit
     stays: Mapping[str, Stay]
-    by_guest: Mapping[str | None, list[Stay]]  # by client and by partner code
+    by_guest: Mapping[str, list[Stay]]  # by client and by partner code
     windows: Mapping[str, Window]
-    overlaps: tuple[tuple[str, str], ...]
 
     def predecessor(self, stay: Stay) -> str | None:
         """The reservation id of the same guest's stay just before."""
         earlier = [
             other
-            for other in (*self.by_guest[stay.client_id], *self.by_guest[stay.partner_code])
+            for guest in (stay.client_id, stay.partner_code)
+            if guest is not None
+            for other in self.by_guest[guest]
             if (other.check_in_at, other.reservation_id) < (stay.check_in_at, stay.reservation_id)
             and same_guest(stay, other)
         ]
@@ -216,18 +215,14 @@ class _UnitPlan:
         return min(starts, default=None)
 
 
-def _plan_of(unit: Unit, reservations: Iterable[Known], site: Property) -> _UnitPlan:
-    stays = {one.id: one.stay for one in reservations if one.entitled and one.stay is not None}
-    by_guest: dict[str | None, list[Stay]] = {}
+def _plan_of(unit: Unit, stays: Mapping[str, Stay], site: Property) -> _UnitPlan:
+    by_guest: dict[str, list[Stay]] = {}
     for stay in stays.values():
-        by_guest.setdefault(stay.client_id, []).append(stay)
-        by_guest.setdefault(stay.partner_code, []).append(stay)
+        for guest in (stay.client_id, stay.partner_code):
+            if guest is not None:
+                by_guest.setdefault(guest, []).append(stay)
     return _UnitPlan(
-        unit=unit,
-        stays=stays,
-        by_guest=by_guest,
-        windows=windows(stays.values(), site.policy),
-        overlaps=overlapping(stays.values()),
+        unit=unit, stays=stays, by_guest=by_guest, windows=windows(stays.values(), site.policy)
     )
 
 
@@ -262,11 +257,11 @@ def _place(one: Known, plans: Mapping[str, _UnitPlan], site: Property) -> _Place
             predecessor=None,
         )
     plan = plans[one.unit or ""]
-    stay = plan.stays[one.id]
+    stay = plan.stays[one.reservation.id]
     return _Place(
         unit=plan,
         locks=plan.unit.locks if named is None else named,
-        window=plan.windows[one.id],
+        window=plan.windows[stay.reservation_id],
         over_at=stay.check_out_at,
         predecessor=plan.predecessor(stay),
     )
@@ -376,18 +371,19 @@ def _brake(
     taken: Mapping[str, tuple[str, ...]],
     now: datetime,
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Whose doors a run may not take yet, and whose hold has ended."""
-    holders = {one.id for one in reservations.values() if one.holds_placement}
+    """Whose doors a run may not take yet, and whose hold has ended.
+
+    `taken`: what the configuration takes, of each stay that holds a placement.
+    """
     losing = {
-        one.id
-        for one in reservations.values()
-        if one.id in holders
-        and not one.ended_by_person
+        one
+        for one in taken
+        if not reservations[one].ended_by_person
         and (
-            taken[one.id]
+            taken[one]
             or (
-                not one.entitled
-                and any(each.wanted for each in credentials.get(one.id, {}).values())
+                not reservations[one].entitled
+                and any(each.wanted for each in credentials.get(one, {}).values())
             )
         )
     }
@@ -396,10 +392,10 @@ def _brake(
         for one in losing
         if not taken[one] and _may_go(reservations[one], credentials[one], plans, now)
     }
-    braking = len(losing) > max(BRAKE_STAYS, BRAKE_SHARE * len(holders))
+    braking = len(losing) > max(BRAKE_STAYS, BRAKE_SHARE * len(taken))
     already = {one for one in losing if reservations[one].held_reads is not None}
     held = (losing if braking else already) - free
-    before = {one.id for one in reservations.values() if one.held_reads is not None}
+    before = {one for one, known in reservations.items() if known.held_reads is not None}
     return frozenset(held), frozenset(before - held)
 
 

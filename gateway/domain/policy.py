@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from gateway.domain.model import Policy, Reservation, Unit, Window, WindowMode
@@ -90,7 +91,7 @@ def same_guest(one: Stay, other: Stay) -> bool:
     )
     if not same:
         return False
-    earlier, later = sorted((one, other), key=_order)
+    earlier, later = (one, other) if _order(one) <= _order(other) else (other, one)
     return later.check_in_date <= earlier.check_out_date
 
 
@@ -105,19 +106,18 @@ def windows(stays: Iterable[Stay], policy: Policy) -> Mapping[str, Window]:
     longest = list(accumulate((stay.check_out_at for stay in ordered), max))
     starts: dict[str, datetime] = {}
     for index, stay in enumerate(ordered):
-        earlier = zip(reversed(ordered[:index]), reversed(longest[:index]), strict=True)
+        earlier = ((ordered[one], longest[one]) for one in range(index - 1, -1, -1))
         starts[stay.reservation_id] = _valid_from(stay, earlier, policy)
     return {
         stay.reservation_id: Window(
             valid_from=starts[stay.reservation_id],
-            valid_until=_valid_until(stay, ordered[index + 1 :], starts, policy),
+            valid_until=_valid_until(stay, islice(ordered, index + 1, None), starts, policy),
         )
         for index, stay in enumerate(ordered)
     }
 
 
-def _order(stay: Stay) -> tuple[datetime, str]:
-    return stay.check_in_at, stay.reservation_id
+_order = attrgetter("check_in_at", "reservation_id")
 
 
 def _valid_from(stay: Stay, earlier: Iterable[tuple[Stay, datetime]], policy: Policy) -> datetime:
@@ -132,7 +132,7 @@ def _valid_from(stay: Stay, earlier: Iterable[tuple[Stay, datetime]], policy: Po
 
 
 def _valid_until(
-    stay: Stay, later: list[Stay], starts: Mapping[str, datetime], policy: Policy
+    stay: Stay, later: Iterable[Stay], starts: Mapping[str, datetime], policy: Policy
 ) -> datetime:
     end = stay.check_out_at + policy.revoke_after
     if policy.yield_to_next_guest:
@@ -149,7 +149,7 @@ def overlapping(stays: Iterable[Stay]) -> tuple[tuple[str, str], ...]:
     ordered = sorted(stays, key=_order)
     pairs: list[tuple[str, str]] = []
     for index, stay in enumerate(ordered):
-        for other in ordered[index + 1 :]:
+        for other in islice(ordered, index + 1, None):
             if other.check_in_at >= stay.check_out_at:
                 break
             if not same_guest(stay, other):

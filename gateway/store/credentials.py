@@ -23,9 +23,10 @@ _ON_LOCK = (
 async def planned(session: Session, since: datetime, now: datetime) -> list[Planned]:
     """The credentials of all stays (but canaries) that end at `since` or later, and those not finished."""
     rows = await session.all(
-        f"SELECT c.*, {_ON_LOCK} AS on_lock,"
-        " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || c.id) AS has_gen,"
-        " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'rev-' || c.id) AS has_rev"
+        "SELECT c.id, c.reservation_id, c.lock, c.unit, c.valid_from, c.valid_until, c.wanted,"
+        " c.revoked_at, c.follows, c.id IN (SELECT credential_id FROM placements"
+        f" WHERE evidence NOT IN ('revoked', 'rejected') AND evidence IN {LIVE}),"
+        " EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'rev-' || c.id)"
         " FROM credentials c JOIN reservations r ON r.id = c.reservation_id"
         " WHERE r.origin <> 'canary' AND c.id IN (SELECT n.id FROM reservations s JOIN credentials n"
         " ON n.reservation_id = s.id WHERE s.check_out_at >= ?"
@@ -36,19 +37,19 @@ async def planned(session: Session, since: datetime, now: datetime) -> list[Plan
 
 
 def _planned(row: Row, now: datetime) -> Planned:
-    window = window_of(row)
+    id_, stay, lock, unit, start, end, wanted, revoked_at, follows, on_lock, has_rev = row
+    window = Window(valid_from=from_text(start), valid_until=from_text(end))
     return Planned(
-        id=row["id"],
-        reservation_id=row["reservation_id"],
-        lock=row["lock"],
-        unit=row["unit"],
+        id=id_,
+        reservation_id=stay,
+        lock=lock,
+        unit=unit,
         window=window,
-        wanted=bool(row["wanted"]),
-        ended=row["revoked_at"] is not None or window.valid_until <= now,
-        on_lock=bool(row["on_lock"]),
-        follows=row["follows"],
-        has_gen=bool(row["has_gen"]),
-        has_rev=bool(row["has_rev"]),
+        wanted=bool(wanted),
+        ended=revoked_at is not None or window.valid_until <= now,
+        on_lock=bool(on_lock),
+        follows=follows,
+        has_rev=bool(has_rev),
     )
 
 

@@ -22,6 +22,9 @@ LIVE = (
 )
 
 
+_TYPES = {one.value: one for one in ReservationType}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReservation:
     """One row of the table.
@@ -45,16 +48,18 @@ class StoredReservation:
 
 
 _SELECT = (
-    "SELECT r.*, EXISTS (SELECT 1 FROM credentials c JOIN placements p ON p.credential_id = c.id"
-    f" WHERE c.reservation_id = r.id AND p.evidence IN {LIVE}) AS holds_placement,"
+    "SELECT r.id, r.code, r.type, r.listing_id, r.check_in_date, r.check_in_time, r.check_out_date,"
+    " r.check_out_time, r.client_id, r.partner_code, r.channel, r.unit, r.check_in_at,"
+    " r.check_out_at, r.over_at_first_sight, r.deleted_at, r.missing_reads, r.held_since,"
+    " r.held_reads, r.held_verdict, r.blocked_at, r.id IN (SELECT c.reservation_id FROM placements p"
+    " JOIN credentials c ON c.id = p.credential_id WHERE p.evidence NOT IN ('revoked', 'rejected')"
+    f" AND p.evidence IN {LIVE}) AS holds_placement,"  # the first term: of the index of such rows
     " a.unit AS asked_unit, a.locks AS asked_locks, a.weekly AS asked_weekly"
     " FROM reservations r LEFT JOIN access a ON a.reservation_id = r.id"
 )
-
-
 _CURRENT = (
-    "origin <> 'canary' AND id IN (SELECT id FROM reservations WHERE check_out_at >= ?"
-    " UNION SELECT reservation_id FROM credentials WHERE revoked_at IS NULL)"
+    "r.origin <> 'canary' AND (r.check_out_at >= ?"
+    " OR r.id IN (SELECT reservation_id FROM credentials WHERE revoked_at IS NULL))"
 )
 
 
@@ -66,7 +71,7 @@ async def current(session: Session, since: datetime) -> dict[str, StoredReservat
 
 async def current_ids(session: Session, since: datetime) -> list[str]:
     """The ids of those."""
-    rows = await session.all(f"SELECT id FROM reservations WHERE {_CURRENT}", (to_text(since),))
+    rows = await session.all(f"SELECT r.id FROM reservations r WHERE {_CURRENT}", (to_text(since),))
     return [row["id"] for row in rows]
 
 
@@ -129,32 +134,40 @@ def _parameters(row: StoredReservation, moment: str) -> tuple[object, ...]:
 
 
 def _stored(row: Row) -> StoredReservation:
+    """By position, in the order of `_SELECT`: to look columns up by name takes half as long again."""
+    # fmt: off
+    (
+        id_, code, type_, listing_id, in_date, in_time, out_date, out_time,
+        client_id, partner_code, channel, unit, in_at, out_at, over, deleted_at,
+        missing_reads, held_since, held_reads, verdict, blocked_at, holds, _, asked_locks, _,
+    ) = row
+    # fmt: on
     return StoredReservation(
         reservation=Reservation(
-            id=row["id"],
-            code=row["code"],
-            type=ReservationType(row["type"]),
-            listing_id=row["listing_id"],
-            check_in_date=date.fromisoformat(row["check_in_date"]),
-            check_in_time=_clock(row["check_in_time"]),
-            check_out_date=date.fromisoformat(row["check_out_date"]),
-            check_out_time=_clock(row["check_out_time"]),
-            client_id=row["client_id"],
-            partner_code=row["partner_code"],
-            channel=row["channel"],
+            id=id_,
+            code=code,
+            type=_TYPES[type_],
+            listing_id=listing_id,
+            check_in_date=date.fromisoformat(in_date),
+            check_in_time=_clock(in_time),
+            check_out_date=date.fromisoformat(out_date),
+            check_out_time=_clock(out_time),
+            client_id=client_id,
+            partner_code=partner_code,
+            channel=channel,
         ),
-        unit=row["unit"],
-        check_in_at=from_text(row["check_in_at"]),
-        check_out_at=from_text(row["check_out_at"]),
-        over_at_first_sight=bool(row["over_at_first_sight"]),
-        deleted_at=from_text_or_none(row["deleted_at"]),
-        missing_reads=row["missing_reads"],
-        held_since=from_text_or_none(row["held_since"]),
-        held_reads=row["held_reads"],
-        kept=row["held_verdict"] == "kept",
-        blocked=row["blocked_at"] is not None,
-        holds_placement=bool(row["holds_placement"]),
-        terms=terms_of(row),
+        unit=unit,
+        check_in_at=from_text(in_at),
+        check_out_at=from_text(out_at),
+        over_at_first_sight=bool(over),
+        deleted_at=from_text_or_none(deleted_at),
+        missing_reads=missing_reads,
+        held_since=from_text_or_none(held_since),
+        held_reads=held_reads,
+        kept=verdict == "kept",
+        blocked=blocked_at is not None,
+        holds_placement=bool(holds),
+        terms=None if asked_locks is None else terms_of(row),
     )
 
 

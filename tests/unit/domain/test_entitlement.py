@@ -39,7 +39,6 @@ def a_planned(number: int = 1, lock: str = "apt-101", **changes) -> Planned:
         "ended": False,
         "on_lock": False,
         "follows": None,
-        "has_gen": True,
         "has_rev": True,
     }
     return Planned(**(values | changes))
