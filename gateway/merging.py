@@ -94,7 +94,7 @@ class Merged:
     def story(self) -> str:
         """The change in words, without guest data."""
         one = self.row.reservation
-        nights = f"{one.check_in_date} to {one.check_out_date}"
+        nights = f"{one.check_in_date!s} to {one.check_out_date!s}"
         return f"{one.type} in {self.row.unit}, {nights}"
 
 

@@ -19,7 +19,10 @@ class ReservationType(StrEnum):
     @property
     def entitled(self) -> bool:
         """Does a reservation of this type have a right to a PIN?"""
-        return self in {ReservationType.BOOKED, ReservationType.CONTRACT}
+        return self in _ENTITLED
+
+
+_ENTITLED = frozenset({ReservationType.BOOKED, ReservationType.CONTRACT})
 
 
 class Origin(StrEnum):

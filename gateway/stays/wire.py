@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -15,9 +16,14 @@ _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
 
 
 def _date(value: object) -> dt.date:
-    if not isinstance(value, str) or not _DATE.fullmatch(value[:10]):
+    return _day(value[:10] if isinstance(value, str) else "")
+
+
+@lru_cache(maxsize=4096)  # many stays begin and end on the same days, at the same times
+def _day(text: str) -> dt.date:
+    if not _DATE.fullmatch(text):
         raise ValueError("is no date YYYY-MM-DD")
-    found = dt.date.fromisoformat(value[:10])
+    found = dt.date.fromisoformat(text)
     if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
         raise ValueError("is in a year that no stay can be in")
     return found
@@ -26,9 +32,14 @@ def _date(value: object) -> dt.date:
 def _time(value: object) -> dt.time | None:
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or not _TIME.fullmatch(value):
+    return _time_of_day(value if isinstance(value, str) else "")
+
+
+@lru_cache(maxsize=256)
+def _time_of_day(text: str) -> dt.time:
+    if not _TIME.fullmatch(text):
         raise ValueError("is no time HH:mm")
-    hour, minute = value.split(":")[:2]
+    hour, minute = text.split(":")[:2]
     return dt.time(int(hour), int(minute))
 
 

@@ -1,14 +1,19 @@
 """How moments are kept in the database: RFC 3339 text in UTC, to the second."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _TO_THE_SECOND = len("2026-02-01T10:30:00")
 
 
 def to_text(moment: datetime) -> str:
     """The moment as the database and the API write it; fractions of a second are cut off."""
-    # strftime takes five times as long
-    return f"{moment.astimezone(UTC).isoformat()[:_TO_THE_SECOND]}Z"
+    return _in_utc(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+
+
+@lru_cache(maxsize=4096)  # many stays begin and end at the same moments
+def _in_utc(moment: datetime) -> str:
+    return f"{moment.isoformat()[:_TO_THE_SECOND]}Z"  # strftime takes five times as long
 
 
 def to_text_or_none(moment: datetime | None) -> str | None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import lru_cache
 
 from gateway.domain.model import (
     Accommodation,
@@ -182,10 +183,12 @@ def terms_of(row: Row) -> Terms | None:
     )
 
 
+@lru_cache(maxsize=256)  # the times of day at which stays begin and end are few
 def _clock(text: str | None) -> time | None:
     return None if text is None else time.fromisoformat(text)
 
 
+@lru_cache(maxsize=256)
 def _clock_text(value: time | None) -> str | None:
     return None if value is None else value.strftime("%H:%M")
 
