@@ -65,6 +65,8 @@ class Mint:
     async def renew_if_taken(self, session: Session, reservation_id: str, now: datetime) -> None:
         """A stay that came back keeps its PIN only if nobody else has it by now."""
         doors = await self._doors(session, reservation_id)
+        if all(door.pin is None for door in doors):
+            return
         live = await self._live(session, doors, reservation_id)
         taken = [door for door in doors if door.pin is not None and not may_keep(door.pin, live)]
         if taken:
