@@ -67,8 +67,10 @@ def test_the_watchdog_is_fed_at_half_its_time_while_there_is_progress(address):
         systemd = ServiceManager(environ, clock=clock)
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(systemd.watch(look))
-            await clock.sleep(601)
-            assert heard() == ["WATCHDOG=1"] * 20
+            await clock.sleep(1)
+            for _ in range(4):  # a kernel may keep no more than ten messages for a socket
+                await clock.sleep(150)
+                assert heard() == ["WATCHDOG=1"] * 5
             problems.append("scheduler_stalled")
             await clock.sleep(600)
             assert heard() == ["STATUS=no progress: scheduler_stalled"]
