@@ -127,19 +127,13 @@ class HeldView:
     type: str
 
 
-async def last_run(session: Session) -> Run | None:
-    """The last finished run."""
-    row = await session.one(
-        "SELECT * FROM reconciliation_logs WHERE status <> 'pending' ORDER BY number DESC LIMIT 1"
-    )
-    return None if row is None else _run(row)
-
-
-async def is_running(session: Session) -> bool:
-    """Is a run under way?"""
-    return (
-        await session.one("SELECT 1 FROM reconciliation_logs WHERE status = 'pending'") is not None
-    )
+async def latest_runs(session: Session) -> tuple[Run | None, bool]:
+    """The last finished run, and is one under way?"""
+    rows = await session.all("SELECT * FROM reconciliation_logs ORDER BY number DESC LIMIT 2")
+    newest = [_run(row) for row in rows]
+    running = bool(newest) and newest[0].status == "pending"  # none begins before it has ended
+    finished = newest[int(running) :]
+    return finished[0] if finished else None, running
 
 
 async def runs(session: Session, page: int) -> tuple[list[Run], int]:

@@ -137,11 +137,7 @@ class Api:
 
     async def status(self, _request: web.Request) -> web.Response:
         """What ran last, what runs next."""
-
-        async def body(session: Session) -> tuple[Run | None, bool]:
-            return await overview.last_run(session), await overview.is_running(session)
-
-        last, running = await self._database.read(body)
+        last, running = await self._database.read(overview.latest_runs)
         current = "pending" if running else "never_run" if last is None else last.status
         return data(
             {

@@ -142,12 +142,13 @@ class FrontPage:
             stays = await overview.stays_between(
                 session, now - BACK - _NEAR, now + AHEAD, now, clock_trusted=trusted
             )
+            last, running = await overview.latest_runs(session)
             return Glance(
                 stays=stays,
                 openings=await overview.first_openings(session, [one.id for one in stays]),
                 locks=await overview.locks(session, names, now),
-                last_run=await overview.last_run(session),
-                running=await overview.is_running(session),
+                last_run=last,
+                running=running,
             )
 
         return await self._database.read(body)

@@ -49,7 +49,8 @@ class HousePages:
         page = page_of(ask.request)
 
         async def body(session: Session) -> tuple[list[Run], int, bool]:
-            return *(await overview.runs(session, page)), await overview.is_running(session)
+            _, running = await overview.latest_runs(session)
+            return *(await overview.runs(session, page)), running
 
         rows, total, running = await self._database.read(body)
         return self._frame.page(
