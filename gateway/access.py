@@ -143,7 +143,7 @@ class ManualAccess:
 
     async def listed(self, page: int) -> tuple[list[StoredAccess], int]:
         """A page of those that were not taken, the latest end first, and how many there are."""
-        return await self._database.read(lambda session: access.listed(session, page))
+        return await self._database.snapshot(lambda session: access.listed(session, page))
 
     async def _done(self, outcome: Outcome, locks: Iterable[str]) -> None:
         await self._derivation.announce(outcome)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.domain.model import Origin, Terms, Window
 from gateway.store import weekly
-from gateway.store.database import Row, Session
+from gateway.store.database import ReadSession, Row, Session
 from gateway.store.moments import from_text, to_text
 from gateway.store.reservations import terms_of
 
@@ -105,7 +105,7 @@ async def get(session: Session, id_or_code: str) -> StoredAccess | None:
     return None if row is None else _stored(row)
 
 
-async def listed(session: Session, page: int) -> tuple[list[StoredAccess], int]:
+async def listed(session: ReadSession, page: int) -> tuple[list[StoredAccess], int]:
     """A page of them, the latest end first, and how many there are."""
     total = await session.one(f"SELECT count(*) AS n FROM ({_SELECT})")
     rows = await session.all(

@@ -1,4 +1,4 @@
-"""The one connection to SQLite: exclusive transactions that cancellation cannot tear."""
+"""The one connection to SQLite that writes: exclusive transactions that cancellation cannot tear."""
 
 import asyncio
 import errno
@@ -6,8 +6,8 @@ import fcntl
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
@@ -26,7 +26,14 @@ from gateway.store.generation import GenerationFile
 from gateway.store.integrity import AFTER_A_COPY, CLEAN, Recovery, make_whole
 from gateway.store.room import Room
 from gateway.store.schema import migrations, upgrade
-from gateway.store.session import Changes, Row as Row, Session as Session, sqlite_of  # noqa: PLC0414 - part of this contract
+from gateway.store.session import (
+    Changes,
+    ReadSession as ReadSession,  # noqa: PLC0414 - part of this contract
+    Row as Row,  # noqa: PLC0414 - part of this contract
+    Session as Session,  # noqa: PLC0414 - part of this contract
+    sqlite_of,
+)
+from gateway.store.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,7 +66,9 @@ _MUST_HOLD = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
 class Database:
-    """The only connection to the database file; a second process is refused.
+    """The only connection that writes to the database file, and one beside it that reads for people.
+
+    A second process is refused.
 
     Attributes:
         recovery: what was done at this or an earlier start because the file could not simply be
@@ -76,6 +85,7 @@ class Database:
         self._session = Session(connection, changes)
         self._brief_session = Session(connection, changes, in_place=True)
         self._waiting: deque[Brief[Any]] = deque()  # not begun
+        self._snapshots: Snapshots | None = None
         self._path = path
         self._generation = GenerationFile(path)
         self.room = room
@@ -116,10 +126,13 @@ class Database:
             try:
                 await database._prepare(exclusive=exclusive)
                 await database._begin(beside, recovery, now)
-                try:
-                    yield database
-                finally:
-                    await database._end()
+                async with AsyncExitStack() as stack:
+                    if not exclusive:
+                        await database._read_beside(stack)
+                    try:
+                        yield database
+                    finally:
+                        await database._end()
             finally:
                 # aiosqlite's thread is no daemon: left open it keeps the process alive.
                 await asyncio.shield(database._close())
@@ -138,6 +151,12 @@ class Database:
             await upgrade(self._connection, migrations())
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self._path} cannot be used: {error}") from error
+
+    async def _read_beside(self, stack: AsyncExitStack) -> None:
+        try:
+            self._snapshots = await stack.enter_async_context(Snapshots.open(self._path))
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path} cannot be read: {error}") from error
 
     async def _check_pragmas(self) -> None:
         """SQLite keeps silent when it cannot do what a pragma asks."""
@@ -236,6 +255,21 @@ class Database:
     async def brief_read(self, body: Callable[[Session], Awaitable[T]]) -> T:
         """Like `read`, for a body that touches few rows: see `brief_transaction`."""
         return await self._read(body, self._brief_session)
+
+    async def snapshot(self, body: Callable[[ReadSession], Coroutine[Any, Any, T]]) -> T:
+        """Run `body` on what is committed, without waiting for a transaction under way.
+
+        For what people are shown. What is done at a door goes by `read` or `transaction`.
+
+        Raises:
+            StoreError: the database refused.
+        """
+        if self._snapshots is None:
+            return await self.read(body)
+        try:
+            return await self._snapshots.read(body)
+        except sqlite3.Error as error:
+            raise self._refused("read", error) from error
 
     async def _transact(self, body: Callable[[Session], Awaitable[T]]) -> T:
         async with self._exclusive:

@@ -8,7 +8,7 @@ from gateway.domain.jobs import JobKind
 from gateway.domain.model import Evidence
 from gateway.domain.status import PinStatus
 from gateway.store import overview
-from gateway.store.database import Session
+from gateway.store.database import ReadSession
 from gateway.store.moments import from_text, to_text
 
 
@@ -24,7 +24,7 @@ class Figures:
     succeeded_at: datetime | None
 
 
-async def figures(session: Session, now: datetime, *, clock_trusted: bool) -> Figures:
+async def figures(session: ReadSession, now: datetime, *, clock_trusted: bool) -> Figures:
     """Everything that is counted of the store, at this moment."""
     stays = await overview.present_stays(session, now, clock_trusted=clock_trusted)
     jobs = await session.all(

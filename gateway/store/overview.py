@@ -10,7 +10,7 @@ from gateway.domain import events
 from gateway.domain.model import Evidence, Origin, ReservationType, Window
 from gateway.domain.status import DoorState, PinStatus, StayStatus, pin_status, stay_status
 from gateway.store.credentials import NEWEST, pin_of
-from gateway.store.database import Row, Session
+from gateway.store.database import ReadSession, Row
 from gateway.store.moments import from_text, to_text
 from gateway.store.placements import written_window
 from gateway.store.reservations import LIVE
@@ -127,7 +127,7 @@ class HeldView:
     type: str
 
 
-async def latest_runs(session: Session) -> tuple[Run | None, bool]:
+async def latest_runs(session: ReadSession) -> tuple[Run | None, bool]:
     """The last finished run, and is one under way?"""
     rows = await session.all("SELECT * FROM reconciliation_logs ORDER BY number DESC LIMIT 2")
     newest = [_run(row) for row in rows]
@@ -136,7 +136,7 @@ async def latest_runs(session: Session) -> tuple[Run | None, bool]:
     return finished[0] if finished else None, running
 
 
-async def runs(session: Session, page: int) -> tuple[list[Run], int]:
+async def runs(session: ReadSession, page: int) -> tuple[list[Run], int]:
     """A page of the log, newest first, and how many rows there are."""
     rows = await session.all(
         "SELECT * FROM reconciliation_logs ORDER BY number DESC LIMIT ? OFFSET ?",
@@ -169,7 +169,7 @@ _STATUS = {
 
 
 async def stays(
-    session: Session,
+    session: ReadSession,
     *,
     status: StayStatus | None,
     start: datetime | None,
@@ -202,7 +202,7 @@ async def stays(
     ), 0 if total is None else int(total["n"])
 
 
-async def find(session: Session, id_or_code: str) -> str | None:
+async def find(session: ReadSession, id_or_code: str) -> str | None:
     """The long id of a reservation by its long or short id; of several the latest."""
     row = await session.one(
         "SELECT id FROM reservations WHERE id = ?1 OR code = ?1 ORDER BY check_in_at DESC LIMIT 1",
@@ -212,7 +212,7 @@ async def find(session: Session, id_or_code: str) -> str | None:
 
 
 async def stay(
-    session: Session, reservation_id: str, now: datetime, *, clock_trusted: bool
+    session: ReadSession, reservation_id: str, now: datetime, *, clock_trusted: bool
 ) -> StayView | None:
     """One reservation by its long id."""
     rows = await session.all("SELECT * FROM reservations WHERE id = ?", (reservation_id,))
@@ -221,7 +221,7 @@ async def stay(
 
 
 async def stays_of(
-    session: Session, reservation_ids: Sequence[str], now: datetime, *, clock_trusted: bool
+    session: ReadSession, reservation_ids: Sequence[str], now: datetime, *, clock_trusted: bool
 ) -> dict[str, StayView]:
     """Several reservations by their long ids."""
     marks = ", ".join("?" * len(reservation_ids))
@@ -231,7 +231,9 @@ async def stays_of(
     return {view.id: view for view in await _views(session, rows, now, clock_trusted=clock_trusted)}
 
 
-async def present_stays(session: Session, now: datetime, *, clock_trusted: bool) -> list[StayView]:
+async def present_stays(
+    session: ReadSession, now: datetime, *, clock_trusted: bool
+) -> list[StayView]:
     """The reservations that are not over, and those of which something may still be on a lock."""
     rows = await session.all(
         "SELECT * FROM reservations r WHERE origin <> 'canary' AND (check_out_at > ? OR EXISTS"
@@ -242,7 +244,7 @@ async def present_stays(session: Session, now: datetime, *, clock_trusted: bool)
 
 
 async def stays_between(
-    session: Session, start: datetime, end: datetime, now: datetime, *, clock_trusted: bool
+    session: ReadSession, start: datetime, end: datetime, now: datetime, *, clock_trusted: bool
 ) -> list[StayView]:
     """All with a right to a PIN, now or once, whose nights meet [start, end), by arrival."""
     rows = await session.all(
@@ -255,7 +257,7 @@ async def stays_between(
 
 
 async def first_openings(
-    session: Session, reservation_ids: Sequence[str]
+    session: ReadSession, reservation_ids: Sequence[str]
 ) -> dict[str, list[tuple[str, str]]]:
     """When and at which lock each PIN of these stays was first seen to open."""
     marks = ", ".join("?" * len(reservation_ids))
@@ -270,7 +272,7 @@ async def first_openings(
     return found
 
 
-async def audit_of(session: Session, reservation_id: str) -> list[AuditView]:
+async def audit_of(session: ReadSession, reservation_id: str) -> list[AuditView]:
     """The story of a stay, oldest first."""
     rows = await session.all(
         "SELECT * FROM audit_log WHERE reservation_id = ? ORDER BY id", (reservation_id,)
@@ -298,7 +300,7 @@ DOORS = (
 
 
 async def _views(
-    session: Session, rows: list[Row], now: datetime, *, clock_trusted: bool
+    session: ReadSession, rows: list[Row], now: datetime, *, clock_trusted: bool
 ) -> list[StayView]:
     ids = [row["id"] for row in rows]
     marks = ", ".join("?" * len(ids))
@@ -378,7 +380,7 @@ def _stay(
     )
 
 
-async def pins(session: Session, box: SecretBox, reservation_id: str) -> list[DoorPin]:
+async def pins(session: ReadSession, box: SecretBox, reservation_id: str) -> list[DoorPin]:
     """The PINs of a stay's doors that are minted and not over."""
     rows = await session.all(
         "SELECT * FROM credentials WHERE reservation_id = ? AND pin IS NOT NULL AND wanted = 1"
@@ -397,7 +399,7 @@ async def pins(session: Session, box: SecretBox, reservation_id: str) -> list[Do
     ]
 
 
-async def locks(session: Session, names: tuple[str, ...], now: datetime) -> list[LockView]:
+async def locks(session: ReadSession, names: tuple[str, ...], now: datetime) -> list[LockView]:
     """The configured locks in the order of these names, then those that have gone with codes on them."""
     status = {row["lock"]: row for row in await session.all("SELECT * FROM lock_status")}
     codes = await session.all(
@@ -443,7 +445,7 @@ def _lock(name: str, row: Row | None, codes: int, waiting: int) -> LockView:
     )
 
 
-async def held(session: Session) -> list[HeldView]:
+async def held(session: ReadSession) -> list[HeldView]:
     """The stays that the brake holds."""
     rows = await session.all(
         "SELECT * FROM reservations WHERE held_since IS NOT NULL AND held_verdict IS NULL"

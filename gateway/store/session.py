@@ -1,7 +1,8 @@
-"""What the body of a transaction works with."""
+"""What the body of a transaction or of a read works with."""
 
 import re
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -41,8 +42,20 @@ class Changes:
             self.number += _BESIDE.match(sql) is None
 
 
-class Session:
-    """What a transaction or a read may do. Valid only inside the body it was handed to.
+class ReadSession(ABC):
+    """What a read may do. Valid only inside the body it was handed to."""
+
+    @abstractmethod
+    async def all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Every row of a query."""
+
+    @abstractmethod
+    async def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
+        """The first row of a query, None without one."""
+
+
+class Session(ReadSession):
+    """What a transaction may do.
 
     `generation`: what the counter has risen to in this transaction; see gateway.store.generation.
     """
@@ -124,11 +137,11 @@ class Session:
                 await self.execute("RELEASE part")
 
     async def all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        """Every row of a query."""
+        """See `ReadSession.all`."""
         return await self._run(_every, sql, parameters)
 
     async def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
-        """The first row of a query, None without one."""
+        """See `ReadSession.one`."""
         return await self._run(_first, sql, parameters)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.store.database import Session
+from gateway.store.database import ReadSession
 from gateway.store.moments import to_text_or_none
 
 PAGE = 50
@@ -36,7 +36,7 @@ class Deed:
     detail: str
 
 
-async def find(session: Session, wanted: Wanted, page: int) -> tuple[list[Deed], int]:
+async def find(session: ReadSession, wanted: Wanted, page: int) -> tuple[list[Deed], int]:
     """A page of what was found, newest first, and how many rows there are."""
     conditions = {
         "(a.reservation_id = ? OR r.code = ?)": wanted.reservation,

@@ -74,10 +74,9 @@ class ActsApi:
     async def _act(self, request: web.Request, act: Callable[..., Awaitable[str]]) -> web.Response:
         reason = reason_of(await optional_body_of(request))
         stay = await act(request.match_info["id"], actor=request[ACTOR], reason=reason)
-        view = await self._database.read(
-            lambda session: overview.stay(
-                session, stay, self._clock.now(), clock_trusted=self._clock_trusted()
-            )
+        now, trusted = self._clock.now(), self._clock_trusted()
+        view = await self._database.snapshot(
+            lambda session: overview.stay(session, stay, now, clock_trusted=trusted)
         )
         if view is None:
             raise NoSuchStayError("there is no such reservation")
@@ -94,7 +93,9 @@ class ActsApi:
             start=moment_of(request, "from", zone),
             end=moment_of(request, "to", zone),
         )
-        rows, total = await self._database.read(lambda session: trail.find(session, wanted, page))
+        rows, total = await self._database.snapshot(
+            lambda session: trail.find(session, wanted, page)
+        )
         return answer({"data": [_deed(row) for row in rows], "page": page, "total": total})
 
 

@@ -14,7 +14,7 @@ from gateway.clock import Clock
 from gateway.domain import events
 from gateway.domain.status import StayStatus
 from gateway.store import audit, overview
-from gateway.store.database import Database, Session
+from gateway.store.database import Database, ReadSession, Session
 from gateway.store.moments import to_text, to_text_or_none
 from gateway.store.overview import AuditView, LockView, Run, StayView
 from gateway.timekeeping import ClockState
@@ -137,7 +137,7 @@ class Api:
 
     async def status(self, _request: web.Request) -> web.Response:
         """What ran last, what runs next."""
-        last, running = await self._database.read(overview.latest_runs)
+        last, running = await self._database.snapshot(overview.latest_runs)
         current = "pending" if running else "never_run" if last is None else last.status
         return data(
             {
@@ -157,12 +157,12 @@ class Api:
     async def runs(self, request: web.Request) -> web.Response:
         """The log, newest first."""
         page = page_of(request)
-        rows, total = await self._database.read(lambda session: overview.runs(session, page))
+        rows, total = await self._database.snapshot(lambda session: overview.runs(session, page))
         return answer({"data": [_run(row) for row in rows], "page": page, "total": total})
 
     async def held(self, _request: web.Request) -> web.Response:
         """What the brake holds."""
-        rows = await self._database.read(overview.held)
+        rows = await self._database.snapshot(overview.held)
         return data(
             {
                 "held": [
@@ -192,11 +192,11 @@ class Api:
 
     async def reservations(self, request: web.Request) -> web.Response:
         """A page of stays with their PIN status."""
-        page, now = page_of(request), self._clock.now()
+        page, now, trusted = page_of(request), self._clock.now(), self._clock_trusted()
         status = _status(request.query.get("status"))
         zone = self._zone()
         start, end = (moment_of(request, name, zone) for name in ("from", "to"))
-        rows, total = await self._database.read(
+        rows, total = await self._database.snapshot(
             lambda session: overview.stays(
                 session,
                 status=status,
@@ -204,24 +204,23 @@ class Api:
                 end=end,
                 page=page,
                 now=now,
-                clock_trusted=self._clock_trusted(),
+                clock_trusted=trusted,
             )
         )
         return answer({"data": [stay_document(row) for row in rows], "page": page, "total": total})
 
     async def reservation(self, request: web.Request) -> web.Response:
         """One stay with its story."""
+        now, trusted = self._clock.now(), self._clock_trusted()
 
-        async def body(session: Session) -> tuple[StayView | None, list[AuditView]]:
+        async def body(session: ReadSession) -> tuple[StayView | None, list[AuditView]]:
             found = await overview.find(session, request.match_info["id"])
             if found is None:
                 return None, []
-            view = await overview.stay(
-                session, found, self._clock.now(), clock_trusted=self._clock_trusted()
-            )
+            view = await overview.stay(session, found, now, clock_trusted=trusted)
             return view, await overview.audit_of(session, found)
 
-        view, story = await self._database.read(body)
+        view, story = await self._database.snapshot(body)
         if view is None:
             raise web.HTTPNotFound(text="there is no such reservation")
         audit_rows = [
@@ -286,7 +285,7 @@ class Api:
 
     async def _locks(self) -> list[LockView]:
         names, now = self._lock_names(), self._clock.now()
-        return await self._database.read(lambda session: overview.locks(session, names, now))
+        return await self._database.snapshot(lambda session: overview.locks(session, names, now))
 
 
 def _insecure() -> web.Response:

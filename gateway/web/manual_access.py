@@ -111,10 +111,9 @@ class ManualAccessApi:
 
     async def _documents(self, rows: list[StoredAccess]) -> list[dict[str, Any]]:
         ids = [row.id for row in rows]
-        views = await self._database.read(
-            lambda session: overview.stays_of(
-                session, ids, self._clock.now(), clock_trusted=self._clock_trusted()
-            )
+        now, trusted = self._clock.now(), self._clock_trusted()
+        views = await self._database.snapshot(
+            lambda session: overview.stays_of(session, ids, now, clock_trusted=trusted)
         )
         return [_document(row, views[row.id]) for row in rows if row.id in views]
 

@@ -81,7 +81,7 @@ class MetricsApi:
     async def _read(self) -> bytes:
         now, present = self._clock.now(), self._present()
         try:
-            stored = await self._database.read(
+            stored = await self._database.snapshot(
                 lambda session: figures(session, now, clock_trusted=present.clock_trusted)
             )
         except StoreError:

@@ -8,7 +8,7 @@ from gateway.clock import Clock
 from gateway.domain import events
 from gateway.domain.messages import ReadyText
 from gateway.store import audit, overview
-from gateway.store.database import Database, Session
+from gateway.store.database import Database, ReadSession, Session
 from gateway.store.overview import DoorPin
 from gateway.store.secretbox import SecretBox
 
@@ -54,19 +54,19 @@ class Reveals:
 
     async def message(self, id_or_code: str, *, actor: str) -> ReadyText | None:
         """A guest's message, PIN included; None while there is none. It is audited first."""
-        found = await self._database.read(lambda session: overview.find(session, id_or_code))
+        found = await self._database.snapshot(lambda session: overview.find(session, id_or_code))
         ready = None if found is None else await self._composer.ready_text(found)
         if found is not None and ready is not None:
             await self._note(found, actor, "shown in a message to the guest")
         return ready
 
     async def _doors(self, id_or_code: str) -> tuple[str | None, list[DoorPin]]:
-        async def body(session: Session) -> tuple[str | None, list[DoorPin]]:
+        async def body(session: ReadSession) -> tuple[str | None, list[DoorPin]]:
             found = await overview.find(session, id_or_code)
             doors = [] if found is None else await overview.pins(session, self._box, found)
             return found, doors
 
-        return await self._database.read(body)
+        return await self._database.snapshot(body)
 
     async def _note(self, reservation_id: str, actor: str, detail: str) -> None:
         async def body(session: Session) -> None:

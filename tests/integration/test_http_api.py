@@ -164,6 +164,49 @@ def signed(house, key=None, algorithm="HS256", **changes):
     return jwt.encode(claims, secret, algorithm=algorithm)
 
 
+READS = [
+    STATUS,
+    "/api/admin/reconciliation/runs",
+    "/api/admin/reconciliation/held",
+    "/api/admin/reservations",
+    "/api/admin/reservations/{code}",
+    "/api/admin/reservations/{code}/pin",
+    "/api/admin/locks",
+    "/api/admin/locks/apt-101",
+    "/api/admin/access",
+    "/api/admin/audit",
+    "/api/admin/clock",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+]
+
+
+def test_what_is_shown_waits_for_no_transaction(tmp_path):
+    async def story(house):
+        stay = house.book(house.flat_101, -HOUR, DAY)
+        await house.reconciled()
+        await house.pin_status(stay, "active")
+        database, end = house.gateway._database, asyncio.Event()
+
+        async def body(session):
+            await session.execute("DELETE FROM reservations WHERE origin = 'nobody'")
+            await end.wait()
+
+        writing = asyncio.ensure_future(database.transaction(body))
+        try:
+            for path in READS:
+                url = f"http://127.0.0.1:{house.gateway.listener.port}{path.format(code=stay)}"
+                headers = {"Authorization": f"Bearer {house.token}"}
+                async with house.session.get(url, headers=headers) as response:
+                    assert (path, response.status) == (path, 200)
+        finally:
+            end.set()
+            await writing
+
+    living(tmp_path, story)
+
+
 UNAUTHORIZED = {
     "no header at all": lambda _: {},
     "another scheme": lambda _: {"Authorization": "Basic YWRtaW46YWRtaW4="},

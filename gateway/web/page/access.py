@@ -50,12 +50,13 @@ class AccessPages:
     ) -> web.Response:
         page, words = page_of(ask.request), ask.words
         rows, total = await self._given.listed(page)
-        views = await self._database.read(
+        trusted = clock_trusted(self._daemon)
+        views = await self._database.snapshot(
             lambda session: overview.stays_of(
                 session,
                 [row.id for row in rows],
                 words.now,
-                clock_trusted=clock_trusted(self._daemon),
+                clock_trusted=trusted,
             )
         )
         site = self._property()

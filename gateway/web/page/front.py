@@ -14,7 +14,7 @@ from gateway.domain.messages import Composed
 from gateway.domain.model import Property
 from gateway.domain.status import StayStatus
 from gateway.store import overview
-from gateway.store.database import Database, Session
+from gateway.store.database import Database, ReadSession
 from gateway.store.overview import LockView, Run, StayView
 from gateway.web.page.daemon import Daemon, clock_trusted
 from gateway.web.page.frame import Ask, Frame
@@ -138,7 +138,7 @@ class FrontPage:
         names = tuple(lock.name for lock in self._property().locks)
         trusted = clock_trusted(self._daemon)
 
-        async def body(session: Session) -> Glance:
+        async def body(session: ReadSession) -> Glance:
             stays = await overview.stays_between(
                 session, now - BACK - _NEAR, now + AHEAD, now, clock_trusted=trusted
             )
@@ -151,7 +151,7 @@ class FrontPage:
                 running=running,
             )
 
-        return await self._database.read(body)
+        return await self._database.snapshot(body)
 
     def _worry(self, condition: Condition, words: Words) -> Worry:
         told = self._explain(condition, language=words.language)

@@ -9,7 +9,7 @@ from gateway.domain.matching import Match
 from gateway.domain.model import Property
 from gateway.errors import StaysRefusedError, StaysUnavailableError
 from gateway.store import audit, overview
-from gateway.store.database import Database, Session
+from gateway.store.database import Database, ReadSession, Session
 from gateway.store.overview import Run, StayView
 from gateway.web.matching import as_toml
 from gateway.web.page.daemon import Daemon, clock_trusted
@@ -41,18 +41,18 @@ class HousePages:
         """All locks."""
         names = tuple(lock.name for lock in self._property().locks)
         now = ask.words.now
-        rows = await self._database.read(lambda session: overview.locks(session, names, now))
+        rows = await self._database.snapshot(lambda session: overview.locks(session, names, now))
         return self._frame.page(ask, "locks.html", here="locks", locks=rows)
 
     async def runs(self, ask: Ask) -> web.Response:
         """The log of reconciliations, newest first."""
         page = page_of(ask.request)
 
-        async def body(session: Session) -> tuple[list[Run], int, bool]:
+        async def body(session: ReadSession) -> tuple[list[Run], int, bool]:
             _, running = await overview.latest_runs(session)
             return *(await overview.runs(session, page)), running
 
-        rows, total, running = await self._database.read(body)
+        rows, total, running = await self._database.snapshot(body)
         return self._frame.page(
             ask,
             "runs.html",
@@ -83,19 +83,19 @@ class HousePages:
 
     async def held(self, ask: Ask) -> web.Response:
         """What the brake holds."""
-        words = ask.words
+        words, trusted = ask.words, clock_trusted(self._daemon)
 
-        async def body(session: Session) -> tuple[list[overview.HeldView], dict[str, StayView]]:
+        async def body(session: ReadSession) -> tuple[list[overview.HeldView], dict[str, StayView]]:
             rows = await overview.held(session)
             stays = await overview.stays_of(
                 session,
                 [row.id for row in rows],
                 words.now,
-                clock_trusted=clock_trusted(self._daemon),
+                clock_trusted=trusted,
             )
             return rows, stays
 
-        rows, stays = await self._database.read(body)
+        rows, stays = await self._database.snapshot(body)
         return self._frame.page(
             ask,
             "held.html",

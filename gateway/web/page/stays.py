@@ -11,7 +11,7 @@ from gateway.domain import events
 from gateway.domain.messages import ReadyText
 from gateway.errors import NoSuchStayError
 from gateway.store import overview
-from gateway.store.database import Database, Session
+from gateway.store.database import Database, ReadSession
 from gateway.store.overview import AuditView, StayView
 from gateway.web.page.daemon import Daemon, clock_trusted
 from gateway.web.page.frame import Ask, Frame, see
@@ -54,8 +54,8 @@ class StayPages:
 
     async def listed(self, ask: Ask) -> web.Response:
         """Stays that are not over, by arrival."""
-        page, words = page_of(ask.request), ask.words
-        rows, total = await self._database.read(
+        page, words, trusted = page_of(ask.request), ask.words, clock_trusted(self._daemon)
+        rows, total = await self._database.snapshot(
             lambda session: overview.stays(
                 session,
                 status=None,
@@ -63,7 +63,7 @@ class StayPages:
                 end=None,
                 page=page,
                 now=words.now,
-                clock_trusted=clock_trusted(self._daemon),
+                clock_trusted=trusted,
             )
         )
         return self._frame.page(
@@ -115,20 +115,18 @@ class StayPages:
         ready: ReadyText | None = None,
         no_message: bool = False,
     ) -> web.Response:
-        words = ask.words
+        words, trusted = ask.words, clock_trusted(self._daemon)
 
-        async def body(session: Session) -> tuple[StayView, list[AuditView]]:
+        async def body(session: ReadSession) -> tuple[StayView, list[AuditView]]:
             found = await overview.find(session, _id(ask))
             view = None
             if found is not None:
-                view = await overview.stay(
-                    session, found, words.now, clock_trusted=clock_trusted(self._daemon)
-                )
+                view = await overview.stay(session, found, words.now, clock_trusted=trusted)
             if found is None or view is None:
                 raise NoSuchStayError("there is no such reservation")
             return view, await overview.audit_of(session, found)
 
-        view, story = await self._database.read(body)
+        view, story = await self._database.snapshot(body)
         masked = shown or await self._reveals.masked(_id(ask))
         values: dict[str, Any] = {
             "stay": card(view, words),

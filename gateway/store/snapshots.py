@@ -1,0 +1,120 @@
+"""A second connection, which only reads: what is committed, without waiting for what is being written."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from gateway.store.session import Parameters, ReadSession, Row
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+T = TypeVar("T")
+
+_PRAGMAS = (
+    "PRAGMA busy_timeout = 2000",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA cache_size = -512",
+)
+
+
+class Snapshots:
+    """Whole reads in a thread of their own, one after the other.
+
+    A commit is seen once it is synced. The connection writes nothing, the log's end included: two
+    that write or checkpoint are what SQLite before 3.51.3 is not safe with.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._session = _Reading(connection)
+        self._thread = ThreadPoolExecutor(1, "snapshots")
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path) -> "AsyncIterator[Self]":
+        """Beside the connection that writes, and closed before that one.
+
+        Raises:
+            sqlite3.Error: it cannot be opened.
+        """
+        snapshots = cls(_connect(path))
+        try:
+            yield snapshots
+        finally:
+            await asyncio.shield(snapshots._close())
+
+    async def read(self, body: Callable[[ReadSession], Coroutine[Any, Any, T]]) -> T:
+        """Run `body` on one state of the database; it awaits nothing but its session.
+
+        Raises:
+            sqlite3.Error: the database refused.
+        """
+        outcome: T = await self._call(self._read, body)
+        return outcome
+
+    def _read(self, body: Callable[[ReadSession], Coroutine[Any, Any, T]]) -> T:
+        self._connection.execute("BEGIN")
+        try:
+            return _at_once(body(self._session))
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    async def _close(self) -> None:
+        await self._call(self._connection.close)
+        self._thread.shutdown(wait=False)
+
+    def _call(self, *args: Any) -> Awaitable[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, *args)
+
+
+class _Reading(ReadSession):
+    """Its methods are done when they return."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """See `ReadSession.all`."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    async def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
+        """See `ReadSession.one`."""
+        cursor = self._connection.execute(sql, parameters)
+        row: Row | None = cursor.fetchone()
+        cursor.close()
+        return row
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.row_factory = sqlite3.Row
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _at_once(body: Coroutine[Any, Any, T]) -> T:
+    """The outcome of a coroutine that never waits."""
+    try:
+        body.send(None)
+    except StopIteration as end:
+        outcome: T = end.value
+        return outcome
+    body.close()
+    raise RuntimeError("a snapshot's body awaits nothing but its session")
