@@ -8,10 +8,18 @@ from datetime import datetime, timedelta
 import structlog
 
 from gateway.domain import events
-from gateway.domain.entitlement import Because, Changes, Planned, Want, Withdraw, derive
+from gateway.domain.entitlement import (
+    Because,
+    Changes,
+    Planned,
+    Want,
+    Withdraw,
+    derive_in_steps,
+)
 from gateway.domain.jobs import Job, JobKind, gen_id, rev_id
 from gateway.domain.model import Property
 from gateway.errors import MalformedReservationError, StoreError
+from gateway.fairness import fairly, in_turns
 from gateway.feed import Feed, unit_by_listing
 from gateway.merging import Change, Merged, Merging
 from gateway.minting import Mint
@@ -128,10 +136,11 @@ class Derivation:
         changed: Collection[str] = (),
     ) -> Decision:
         """Compare who is entitled with what is planned; `feed` None: nothing was read of Stays."""
-        malformed = {} if feed is None else dict(feed.malformed)
-        merged = await self._merge(session, feed, malformed, now, changed)
+        site, malformed = self.site, {} if feed is None else dict(feed.malformed)
+        merged = await self._merge(session, feed, malformed, site=site, now=now, changed=changed)
         planned = await credentials.planned(session, now - RECENT, now)
-        changes = derive([one.known() for one in merged.values()], planned, self.site, now)
+        known = [one.known() async for one in fairly(merged.values())]
+        changes = await in_turns(derive_in_steps(known, planned, site, now))
         fresh = tuple(
             sorted(
                 merged[one].row.reservation.code
@@ -151,7 +160,7 @@ class Derivation:
             merged=merged,
             planned={one.id: one for one in planned},
             changes=changes,
-            stats=_count(
+            stats=await _count(
                 merged.values(), fetched=0 if feed is None else feed.fetched, errors=len(malformed)
             ),
             malformed=malformed,
@@ -164,6 +173,8 @@ class Derivation:
         session: Session,
         feed: Feed | None,
         malformed: dict[str, str],
+        *,
+        site: Property,
         now: datetime,
         changed: Collection[str],
     ) -> dict[str, Merged]:
@@ -172,16 +183,17 @@ class Derivation:
         known = await reservations.accommodations(session)
         if feed is not None:
             known |= {one.id: one for one in feed.accommodations}
-        merging = Merging(site=self.site, units=unit_by_listing(self.site.units, known), now=now)
+        merging = Merging(site=site, units=unit_by_listing(site.units, known), now=now)
         if feed is None:
             rows |= await reservations.by_ids(session, [one for one in changed if one not in rows])
             return {
-                one: merging.unchanged(row, reopened=one in changed) for one, row in rows.items()
+                one: merging.unchanged(row, reopened=one in changed)
+                async for one, row in fairly(rows.items())
             }
         read = feed.everything()
         rows |= await reservations.by_ids(session, [one for one in read if one not in rows])
         merged: dict[str, Merged] = {}
-        for one in rows.keys() | read.keys():
+        async for one in fairly(rows.keys() | read.keys()):
             before, shown = rows.get(one), read.get(one)
             try:
                 merged[one] = merging.merge(before, shown, gone=one in feed.gone)
@@ -199,9 +211,8 @@ class Derivation:
         outcome = Outcome(stats=decision.stats, notes=list(decision.notes))
         for one, reason in sorted(decision.malformed.items()):
             _log.warning(events.RESERVATION_MALFORMED, reservation_id=one, reason=reason)
-        await reservations.save(
-            session, [one.row for one in merged.values() if one.row != one.before], now
-        )
+        differing = [one.row async for one in fairly(merged.values()) if one.row != one.before]
+        await reservations.save(session, differing, now)
         await self._apply(session, changes, merged, now, outcome)
         await self._tell(session, merged, now, outcome)
         return outcome
@@ -229,7 +240,7 @@ class Derivation:
         """Give each credential its two jobs, on time."""
         trusting = {one.name for one in self.site.locks if one.trust_window}
         put: list[Job] = []
-        for due in dues:
+        async for due in fairly(dues):
             early = due.lock in trusting and due.follows is None
             ahead = self.site.policy.program_ahead if early else timedelta(0)
             put += (
@@ -300,7 +311,7 @@ class Derivation:
         """Keep the story of each mapped stay, and gather what people should know."""
         await audit.append_all(
             session,
-            (
+            [
                 Entry(
                     at=now,
                     actor="stays",
@@ -308,15 +319,15 @@ class Derivation:
                     detail=one.story(),
                     reservation_id=one.row.reservation.id,
                 )
-                for one in merged.values()
+                async for one in fairly(merged.values())
                 if one.row.unit is not None and one.change is not Change.NONE
-            ),
+            ],
         )
         outcome.notices += [_missing(one, now) for one in merged.values() if one.first_miss]
 
 
-def _count(merged: Iterable[Merged], *, fetched: int, errors: int) -> Stats:
-    changes = Counter(one.change for one in merged)
+async def _count(merged: Iterable[Merged], *, fetched: int, errors: int) -> Stats:
+    changes = Counter([one.change async for one in fairly(merged)])
     return Stats(
         fetched=fetched,
         created=changes[Change.CREATED],

@@ -1,6 +1,6 @@
 """Who should have a PIN on which door, and what that changes of what was planned before."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +11,7 @@ from gateway.domain.policy import Stay, same_guest, windows
 BRAKE_STAYS = 2
 BRAKE_SHARE = 0.3
 HELD_READS = 2  # further runs that must read a cancellation again before it goes by itself
+_STEP = 50  # reservations
 
 
 class Because(StrEnum):
@@ -129,26 +130,42 @@ def derive(
     known: Iterable[Known], planned: Iterable[Planned], site: Property, now: datetime
 ) -> Changes:
     """Compare who is entitled with what is planned."""
-    reservations = {one.reservation.id: one for one in known}
-    credentials: dict[str, dict[str, Planned]] = {}
-    for each in planned:
-        credentials.setdefault(each.reservation_id, {})[each.lock] = each
-    by_unit: dict[str | None, dict[str, Stay]] = {}
-    for one_id, one in reservations.items():
-        if one.stay is not None and one.entitled:
-            by_unit.setdefault(one.unit, {})[one_id] = one.stay
-    plans = {unit.name: _plan_of(unit, by_unit.get(unit.name, {}), site) for unit in site.units}
+    steps = derive_in_steps(known, planned, site, now)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            changes: Changes = end.value
+            return changes
 
-    places = {one_id: _place(one, plans, site) for one_id, one in reservations.items()}
-    taken = {
-        one_id: _taken(one, credentials.get(one_id, {}), places[one_id])
-        for one_id, one in reservations.items()
-        if one.holds_placement
-    }
+
+def derive_in_steps(
+    known: Iterable[Known], planned: Iterable[Planned], site: Property, now: datetime
+) -> Generator[None, None, Changes]:
+    """The same, a few reservations at a step: other work may be done in between."""
+    reservations = {one.reservation.id: one for one in known}
+    credentials = _by_stay(planned)
+    by_unit = _by_unit(reservations)
+    plans: dict[str, _UnitPlan] = {}
+    for unit in site.units:
+        yield
+        plans[unit.name] = _plan_of(unit, by_unit.get(unit.name, {}), site)
+
+    places: dict[str, _Place | None] = {}
+    taken: dict[str, tuple[str, ...]] = {}
+    for number, (one_id, one) in enumerate(reservations.items()):
+        if number % _STEP == 0:
+            yield
+        places[one_id] = place = _place(one, plans, site)
+        if one.holds_placement:
+            taken[one_id] = _taken(one, credentials.get(one_id, {}), place)
+    yield
     held, released = _brake(reservations, credentials, plans, taken, now)
     wants: list[Want] = []
     withdrawals: list[Withdraw] = []
-    for one_id, one in reservations.items():
+    for number, (one_id, one) in enumerate(reservations.items()):
+        if number % _STEP == 0:
+            yield
         mine = credentials.get(one_id, {})
         place = places[one_id]
         if one_id in held:
@@ -160,24 +177,25 @@ def derive(
             wants += _wants(one, mine, place, credentials, now)
             withdrawals += _moved(mine, place, plans, now)
         else:
-            because = _reason(one)
-            withdrawals += [
-                Withdraw(
-                    id=stored.id,
-                    lock=stored.lock,
-                    because=because,
-                    at=now,
-                    on_lock=stored.on_lock,
-                )
-                for stored in mine.values()
-                if stored.wanted and (stored.on_lock or not stored.ended)
-            ]
-    return Changes(
-        wants=tuple(wants),
-        withdrawals=tuple(withdrawals),
-        held=held,
-        released=released,
-    )
+            withdrawals += _lost(one, mine, now)
+    return Changes(wants=tuple(wants), withdrawals=tuple(withdrawals), held=held, released=released)
+
+
+def _by_unit(reservations: Mapping[str, Known]) -> dict[str | None, dict[str, Stay]]:
+    """The entitled stays of each unit, by reservation id."""
+    found: dict[str | None, dict[str, Stay]] = {}
+    for one_id, one in reservations.items():
+        if one.stay is not None and one.entitled:
+            found.setdefault(one.unit, {})[one_id] = one.stay
+    return found
+
+
+def _by_stay(planned: Iterable[Planned]) -> dict[str, dict[str, Planned]]:
+    """By reservation id and by lock."""
+    found: dict[str, dict[str, Planned]] = {}
+    for one in planned:
+        found.setdefault(one.reservation_id, {})[one.lock] = one
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +283,22 @@ def _place(one: Known, plans: Mapping[str, _UnitPlan], site: Property) -> _Place
         over_at=stay.check_out_at,
         predecessor=plan.predecessor(stay),
     )
+
+
+def _lost(one: Known, mine: Mapping[str, Planned], now: datetime) -> Iterable[Withdraw]:
+    """All doors of a stay that is entitled to none."""
+    because = _reason(one)
+    return [
+        Withdraw(
+            id=stored.id,
+            lock=stored.lock,
+            because=because,
+            at=now,
+            on_lock=stored.on_lock,
+        )
+        for stored in mine.values()
+        if stored.wanted and (stored.on_lock or not stored.ended)
+    ]
 
 
 def _reason(one: Known) -> Because:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.fairness import fairly
 from gateway.store.moments import to_text
 from gateway.store.session import Session
 
@@ -60,7 +61,7 @@ async def append_all(session: Session, entries: Iterable[Entry]) -> None:
                 one.lock,
                 one.detail,
             )
-            for one in entries
+            async for one in fairly(entries)
         ],
     )
 

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from gateway.domain.entitlement import Because, Planned, Want, Withdraw
 from gateway.domain.model import Window
+from gateway.fairness import fairly
 from gateway.store.database import Row, Session
 from gateway.store.moments import from_text, to_text
 from gateway.store.reservations import LIVE
@@ -33,7 +34,7 @@ async def planned(session: Session, since: datetime, now: datetime) -> list[Plan
         " UNION SELECT id FROM credentials WHERE revoked_at IS NULL)",
         (to_text(since),),
     )
-    return [_planned(row, now) for row in rows]
+    return [_planned(row, now) async for row in fairly(rows)]
 
 
 def _planned(row: Row, now: datetime) -> Planned:
@@ -79,7 +80,7 @@ async def want(session: Session, wants: Iterable[Want], now: datetime) -> None:
                 one.follows,
                 moment,
             )
-            for one in wants
+            async for one in fairly(wants)
         ],
     )
 

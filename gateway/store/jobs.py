@@ -3,13 +3,15 @@
 from collections.abc import Iterable
 
 from gateway.domain.jobs import Job, JobKind
+from gateway.fairness import fairly
 from gateway.store.database import Row, Session
 from gateway.store.moments import from_text, to_text
 
 
 async def all_jobs(session: Session) -> list[Job]:
     """Every job, the next due first."""
-    return [job_of(row) for row in await session.all("SELECT * FROM jobs ORDER BY run_at, id")]
+    rows = await session.all("SELECT * FROM jobs ORDER BY run_at, id")
+    return [job_of(row) async for row in fairly(rows)]
 
 
 async def put(session: Session, jobs: Iterable[Job]) -> None:
@@ -21,7 +23,7 @@ async def put(session: Session, jobs: Iterable[Job]) -> None:
         " last_error = excluded.last_error",
         [
             (job.id, job.kind, job.credential_id, to_text(job.run_at), job.attempts, job.last_error)
-            for job in jobs
+            async for job in fairly(jobs)
         ],
     )
 

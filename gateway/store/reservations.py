@@ -14,6 +14,7 @@ from gateway.domain.model import (
     ReservationType,
     Terms,
 )
+from gateway.fairness import fairly
 from gateway.store import weekly
 from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
 from gateway.store.session import Row, Session
@@ -67,7 +68,7 @@ _CURRENT = (
 async def current(session: Session, since: datetime) -> dict[str, StoredReservation]:
     """Those (but canaries) that end at `since` or later, or have a credential that is not finished, by id."""
     rows = await session.all(f"{_SELECT} WHERE {_CURRENT}", (to_text(since),))
-    return {row["id"]: _stored(row) for row in rows}
+    return {row["id"]: _stored(row) async for row in fairly(rows)}
 
 
 async def current_ids(session: Session, since: datetime) -> list[str]:
@@ -82,7 +83,7 @@ async def by_ids(session: Session, ids: Iterable[str]) -> dict[str, StoredReserv
     for chunk in _chunks(ids):
         marks = ", ".join("?" * len(chunk))
         rows = await session.all(f"{_SELECT} WHERE r.id IN ({marks})", chunk)
-        found |= {row["id"]: _stored(row) for row in rows}
+        found |= {row["id"]: _stored(row) async for row in fairly(rows)}
     return found
 
 
@@ -103,7 +104,7 @@ async def save(session: Session, rows: Iterable[StoredReservation], now: datetim
         " client_id = ?9, partner_code = ?10, channel = ?11, unit = ?12, check_in_at = ?13,"
         " check_out_at = ?14, over_at_first_sight = ?15, deleted_at = ?16, missing_reads = ?17,"
         " held_since = ?18, held_reads = ?19, held_verdict = ?20, changed_at = ?21",
-        [_parameters(row, moment) for row in rows],
+        [_parameters(row, moment) async for row in fairly(rows)],
     )
 
 
