@@ -1,14 +1,15 @@
 """Warns people in time: looks at what holds, and tells what they do not know yet."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from gateway.clock import Clock
-from gateway.domain.alerts import Alert, Condition, Steps, Telling, follow
+from gateway.domain.alerts import Alert, Condition, Telling, follow
 from gateway.domain.conditions import conditions
 from gateway.domain.model import Property
 from gateway.errors import StoreError
@@ -16,12 +17,15 @@ from gateway.feed import unit_by_listing
 from gateway.ports import Notice, Notifier
 from gateway.store import alerts, reservations
 from gateway.store.database import Database
-from gateway.store.session import Session
+from gateway.store.session import ReadSession, Session
 
 _SETTLE = 60.0  # seconds from the start: what is stored of locks is old until they were tried
 _TOGETHER = 1.0  # seconds: what comes at once is looked at once
 
 _log = structlog.get_logger()
+
+
+_Found = tuple[list[Alert], list[Condition]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,8 @@ class Alerts:
             StoreError: the database refused.
         """
         now = self._now().replace(microsecond=0)
-        steps = await self._database.read(lambda session: self._steps(session, now))
+        standing, found = await self._database.snapshot(self._read(now))
+        steps = follow(found, standing, now)
         for telling in steps.tell:
             await self._notifier.tell(_notice(telling, now))
         if not (steps.tell or steps.save or steps.forget):
@@ -113,32 +118,30 @@ class Alerts:
         await self._database.transaction(body)
         return steps.look_at
 
-    async def _steps(self, session: Session, now: datetime) -> Steps:
-        standing = await alerts.standing(session)
-        return follow(await self._conditions(session, standing, now), standing, now)
-
     async def present(self) -> list[Condition]:
         """What holds now, told or not."""
-        now = self._now().replace(microsecond=0)
+        _, found = await self._database.snapshot(self._read(self._now().replace(microsecond=0)))
+        return found
 
-        async def body(session: Session) -> list[Condition]:
-            return await self._conditions(session, await alerts.standing(session), now)
+    def _read(self, now: datetime) -> Callable[[ReadSession], Coroutine[Any, Any, _Found]]:
+        """The body of a read: alerts that stand, conditions that hold; what is in memory is taken at once."""
+        site, contended = self._site, self._senses.contended()
+        clock_doubt = self._senses.clock_doubt()
 
-        return await self._database.read(body)
+        async def body(session: ReadSession) -> _Found:
+            standing = await alerts.standing(session)
+            units = unit_by_listing(site.units, await reservations.accommodations(session))
+            facts = await alerts.facts(
+                session,
+                locks={lock.name: lock.hub for lock in site.locks},
+                mapped=frozenset(units),
+                contended=contended,
+                clock_doubt=clock_doubt,
+                now=now,
+            )
+            return standing, conditions(facts, {one.key for one in standing if one.told}, now)
 
-    async def _conditions(
-        self, session: Session, standing: Iterable[Alert], now: datetime
-    ) -> list[Condition]:
-        units = unit_by_listing(self._site.units, await reservations.accommodations(session))
-        facts = await alerts.facts(
-            session,
-            locks={lock.name: lock.hub for lock in self._site.locks},
-            mapped=frozenset(units),
-            contended=self._senses.contended(),
-            clock_doubt=self._senses.clock_doubt(),
-            now=now,
-        )
-        return conditions(facts, {one.key for one in standing if one.told}, now)
+        return body
 
 
 def _notice(telling: Telling, now: datetime) -> Notice:

@@ -12,10 +12,10 @@ from gateway.domain.policy import Stay, overlapping
 from gateway.store import runs
 from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
 from gateway.store.overview import DOORS, door_state
-from gateway.store.session import Row, Session
+from gateway.store.session import ReadSession, Row, Session
 
 
-async def standing(session: Session) -> list[Alert]:
+async def standing(session: ReadSession) -> list[Alert]:
     """All that was seen and is not over."""
     return [
         Alert(
@@ -58,7 +58,7 @@ async def forget(session: Session, keys: Iterable[Key]) -> None:
 
 
 async def facts(
-    session: Session,
+    session: ReadSession,
     *,
     locks: Mapping[str, str | None],
     mapped: frozenset[str],
@@ -93,7 +93,7 @@ async def facts(
     )
 
 
-async def _refused(session: Session) -> set[str]:
+async def _refused(session: ReadSession) -> set[str]:
     """The credentials beside which a wrong code was typed."""
     rows = await session.all(
         # CROSS JOIN: from the few credentials to the long story, never the other way round
@@ -173,7 +173,7 @@ def _stay(row: Row) -> Stay:
     )
 
 
-async def _unmapped(session: Session, now: datetime) -> tuple[tuple[str, str | None], ...]:
+async def _unmapped(session: ReadSession, now: datetime) -> tuple[tuple[str, str | None], ...]:
     rows = await session.all(
         "SELECT DISTINCT r.listing_id, a.name FROM reservations r"
         " LEFT JOIN stays_accommodations a ON a.id = r.listing_id"

@@ -259,7 +259,7 @@ class Database:
     async def snapshot(self, body: Callable[[ReadSession], Coroutine[Any, Any, T]]) -> T:
         """Run `body` on what is committed, without waiting for a transaction under way.
 
-        For what people are shown. What is done at a door goes by `read` or `transaction`.
+        For what people are shown or warned of. What is done at a door goes by `read` or `transaction`.
 
         Raises:
             StoreError: the database refused.

@@ -17,7 +17,7 @@ from gateway.domain.model import (
 from gateway.fairness import fairly
 from gateway.store import weekly
 from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
-from gateway.store.session import Row, Session
+from gateway.store.session import ReadSession, Row, Session
 
 LIVE = (
     "('sent', 'confirmed', 'observed', 'unknown', 'revoking')"  # evidence of what may be on a lock
@@ -297,7 +297,7 @@ async def erase_guests(session: Session, ended_before: datetime) -> int:
 # --- listings ----------------------------------------------------------------------------------
 
 
-async def accommodations(session: Session) -> dict[str, Accommodation]:
+async def accommodations(session: ReadSession) -> dict[str, Accommodation]:
     """The listings whose names were read, by long id."""
     rows = await session.all("SELECT * FROM stays_accommodations WHERE read_at IS NOT NULL")
     return {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from gateway.store.database import Session
+from gateway.store.database import ReadSession, Session
 from gateway.store.moments import to_text
 
 KEPT_RUNS = 5000
@@ -84,7 +84,7 @@ async def close_interrupted(session: Session, now: datetime) -> int:
     )
 
 
-async def failing(session: Session) -> str | None:
+async def failing(session: ReadSession) -> str | None:
     """Why runs fail; None unless two did in a row, or the last one needs a person."""
     rows = await session.all(
         "SELECT status, message, gravity FROM reconciliation_logs WHERE status = 'success'"
