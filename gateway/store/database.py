@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
@@ -126,9 +126,9 @@ class Database:
             try:
                 await database._prepare(exclusive=exclusive)
                 await database._begin(beside, recovery, now)
-                async with AsyncExitStack() as stack:
+                with ExitStack() as stack:
                     if not exclusive:
-                        await database._read_beside(stack)
+                        database._read_beside(stack)
                     try:
                         yield database
                     finally:
@@ -152,9 +152,9 @@ class Database:
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self._path} cannot be used: {error}") from error
 
-    async def _read_beside(self, stack: AsyncExitStack) -> None:
+    def _read_beside(self, stack: ExitStack) -> None:
         try:
-            self._snapshots = await stack.enter_async_context(Snapshots.open(self._path))
+            self._snapshots = stack.enter_context(Snapshots.open(self._path))
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} cannot be read: {error}") from error
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from gateway.store.session import Parameters, ReadSession, Row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Iterator
 
 T = TypeVar("T")
 
@@ -36,8 +36,8 @@ class Snapshots:
         self._thread = ThreadPoolExecutor(1, "snapshots")
 
     @classmethod
-    @asynccontextmanager
-    async def open(cls, path: Path) -> "AsyncIterator[Self]":
+    @contextmanager
+    def open(cls, path: Path) -> "Iterator[Self]":
         """Beside the connection that writes, and closed before that one.
 
         Raises:
@@ -47,7 +47,7 @@ class Snapshots:
         try:
             yield snapshots
         finally:
-            await asyncio.shield(snapshots._close())
+            snapshots._close()
 
     async def read(self, body: Callable[[ReadSession], Coroutine[Any, Any, T]]) -> T:
         """Run `body` on one state of the database; it awaits nothing but its session.
@@ -55,8 +55,8 @@ class Snapshots:
         Raises:
             sqlite3.Error: the database refused.
         """
-        outcome: T = await self._call(self._read, body)
-        return outcome
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._read, body)
 
     def _read(self, body: Callable[[ReadSession], Coroutine[Any, Any, T]]) -> T:
         self._connection.execute("BEGIN")
@@ -66,12 +66,9 @@ class Snapshots:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
-    async def _close(self) -> None:
-        await self._call(self._connection.close)
-        self._thread.shutdown(wait=False)
-
-    def _call(self, *args: Any) -> Awaitable[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, *args)
+    def _close(self) -> None:
+        self._thread.shutdown()  # a read that is under way ends first
+        self._connection.close()
 
 
 class _Reading(ReadSession):
