@@ -7,7 +7,6 @@ between sockets go from hand to hand. A killed process stops between two steps: 
 import asyncio
 import heapq
 import itertools
-import selectors
 import socket
 from asyncio import events
 from collections import deque
@@ -74,32 +73,48 @@ class _Task(asyncio.Task):
         return self._number
 
 
-class _Selector(selectors.DefaultSelector):
-    loop = None
+class _Handle(events.Handle):
+    """One without what the debug mode asks of each; there are tens of thousands in a month."""
 
-    def select(self, timeout=None):
-        if timeout is None:
-            raise RuntimeError("nothing is left to happen")
-        if timeout > 0:
-            self.loop.jump(timeout)
-        return []
+    __slots__ = ()
+
+    def __init__(self, callback, args, loop, context):
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+
+class _Timer(_Handle, events.TimerHandle):
+    __slots__ = ()
+
+    def __init__(self, when, callback, args, loop, context):
+        super().__init__(callback, args, loop, context)
+        self._when = when
+        self._scheduled = True
 
 
 class Machine(asyncio.SelectorEventLoop):
-    """The event loop. `draw` decides what is left to chance: delays and the order of tasks."""
+    """The event loop. `draw` decides what is left to chance: delays and the order of tasks.
 
-    def __init__(self, traveller, draw):
-        selector = _Selector()
-        selector.loop = self
+    `wall`: what the clock of the gateway's machine shows.
+    """
+
+    def __init__(self, traveller, draw, wall):
         self._virtual = 0.0
+        self.wall = wall
         self._traveller = traveller
         self.draw = draw
         self._listening = {}
         self._dialled = {}
         self._ports = itertools.count(_FIRST_PORT)
         self._readers = {}
+        self._order = itertools.count()  # of timers of the same moment
         self.transports = []
-        super().__init__(selector)
+        super().__init__()
         self.set_task_factory(self._make_task)
 
     def _make_task(self, loop, coro, context=None):
@@ -115,18 +130,40 @@ class Machine(asyncio.SelectorEventLoop):
     def time(self):
         return self._virtual
 
-    def jump(self, seconds):
-        self._virtual += seconds
-        self._traveller.shift(timedelta(seconds=seconds))
+    def _run_once(self):
+        """Run what is ready; if nothing is, time goes on to the next timer. Nothing comes from outside."""
+        ready, timers = self._ready, self._scheduled
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        if not ready and not self._stopping:
+            if not timers:
+                raise RuntimeError("nothing is left to happen")
+            self._jump(timers[0][0] - self._virtual)
+        due = self._virtual + self._clock_resolution
+        while timers and timers[0][0] < due:
+            ready.append(heapq.heappop(timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _timer_handle_cancelled(self, handle):
+        """It is passed over when its time comes."""
+
+    def _jump(self, seconds):
+        if seconds > 0:
+            self._virtual += seconds
+            self.step_clock(timedelta(seconds=seconds))
 
     def step_clock(self, by):
         """Set the wall clock of the gateway's machine; the loop's own time goes on."""
+        self.wall += by
         self._traveller.shift(by)
 
     # --- processes -----------------------------------------------------------------------------
 
     def call_soon(self, callback, *args, context=None):
-        handle = events.Handle(callback, args, self, context)
+        handle = _Handle(callback, args, self, context)
         if _is_dead(context):
             handle.cancel()
         else:
@@ -136,12 +173,11 @@ class Machine(asyncio.SelectorEventLoop):
     call_soon_threadsafe = call_soon
 
     def call_at(self, when, callback, *args, context=None):
-        timer = events.TimerHandle(when, callback, args, self, context)
+        timer = _Timer(when, callback, args, self, context)
         if _is_dead(context):
             timer.cancel()
         else:
-            heapq.heappush(self._scheduled, timer)
-            timer._scheduled = True
+            heapq.heappush(self._scheduled, (when, next(self._order), timer))
         return timer
 
     def call_later(self, delay, callback, *args, context=None):
@@ -151,7 +187,7 @@ class Machine(asyncio.SelectorEventLoop):
         """The process stops here and now."""
         process.dead = True
         process.on_death()
-        for handle in (*self._ready, *self._scheduled):
+        for handle in (*self._ready, *(timer for _, _, timer in self._scheduled)):
             if handle._context.get(PROCESS) is process:
                 handle.cancel()
         for port, listener in list(self._listening.items()):

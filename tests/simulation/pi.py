@@ -21,8 +21,12 @@ _TORN = 300  # bytes of nonsense behind what was synced
 class _Clock(SystemClock):
     """The machine's own clock, without a search for the loop at each look."""
 
-    def __init__(self, monotonic):
-        self.monotonic = monotonic
+    def __init__(self, machine):
+        self._machine = machine
+        self.monotonic = machine.time
+
+    def now(self):
+        return self._machine.wall
 
 
 class Pi:
@@ -78,7 +82,7 @@ class Pi:
             async with Gateway.running(
                 config,
                 paths,
-                clock=_Clock(self._world.loop.time),
+                clock=_Clock(self._world.loop),
                 notifier=self._world.notices,
                 pace=PACE,
                 chance=Chance(draw=random.Random(f"gateway {seed}"), randbelow=digits.randrange),

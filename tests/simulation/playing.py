@@ -46,7 +46,7 @@ def play(story, folder):
     configure_logging(level="debug", format="json", stream=log)
     which, text, letters = None, "", ""
     with time_machine.travel(story.start, tick=False) as traveller:
-        loop = Machine(traveller, random.Random(f"machine {story.seed}"))
+        loop = Machine(traveller, random.Random(f"machine {story.seed}"), story.start)
         world = World(story, folder, loop)
         try:
             with one_thread(loop):
