@@ -196,7 +196,8 @@ async def finish(session: Session, credential_id: str, now: datetime) -> None:
 
 async def has_lock(session: Session, lock: str) -> bool:
     """Was there ever a credential for a lock of that name?"""
-    return await session.one("SELECT 1 FROM credentials WHERE lock = ?", (lock,)) is not None
+    row = await session.one("SELECT 1 FROM credentials WHERE lock = ? LIMIT 1", (lock,))
+    return row is not None
 
 
 async def abandon(session: Session, lock: str, now: datetime) -> list[str]:
