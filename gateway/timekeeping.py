@@ -163,13 +163,11 @@ class Timekeeper:
 
     def now(self) -> datetime:
         """The time that may be acted upon, aware, in UTC. A step of the wall clock is seen at once."""
-        monotonic = self._clock.monotonic()
-        offset = self._offset()
-        if abs(offset - self._seen) > _STEP or monotonic >= self._looked_at + self._cap:
+        wall, monotonic = self._clock.now(), self._clock.monotonic()
+        step = wall.timestamp() - monotonic - self._seen
+        if abs(step) > _STEP or monotonic >= self._looked_at + self._cap:
             self._look()
-        if self._verdict.trusted:
-            return self._clock.now()
-        return _moment(self._bound + monotonic)
+        return wall if self._verdict.trusted else _moment(self._bound + monotonic)
 
     def monotonic(self) -> float:
         """See `Clock.monotonic`."""
