@@ -23,6 +23,7 @@ class Watcher:
         self._owners = {}  # (door, pin) -> set of stays
         self._found = []
         self._held = set()
+        self._held_read_at = 0.0
         self._standing = set()  # (stay, door) of which only a person can make an end, as told
         self._kept = set()
         self._ended = {}  # (stay, door) -> facts of the stay when its window had ended
@@ -122,7 +123,7 @@ class Watcher:
         world = self._world
         await self._explain()
         if any(one.event == events.BRAKE_HELD for one in world.notices.told):
-            await self._read_held()
+            await self._read_held_anew()
         self.knowledge.check_reads()
         sight = self.knowledge.sight()
         for door in world.doors.values():
@@ -207,12 +208,15 @@ class Watcher:
         """Which codes does the API call at risk, and beyond what the gateway can do?"""
         status, body = await self._world.pi.api("/api/admin/reservations")
         if status == 200:
-            self._standing = {
-                (stay["id"], one["lock"])
-                for stay in body["data"]
-                for one in stay["credentials"]
-                if stay["pinStatus"] == "at_risk" and (one["reason"] or "").startswith(_STANDSTILL)
-            }
+            self._note_standstills(body["data"])
+
+    def _note_standstills(self, stays):
+        self._standing = {
+            (stay["id"], one["lock"])
+            for stay in stays
+            for one in stay["credentials"]
+            if stay["pinStatus"] == "at_risk" and (one["reason"] or "").startswith(_STANDSTILL)
+        }
 
     def _lingers(self, stay, door, sight):
         """It moved to other doors, and those do not open yet, or cannot be relied upon."""
@@ -328,10 +332,18 @@ class Watcher:
 
     # --- people --------------------------------------------------------------------------------
 
+    async def _read_held_anew(self):
+        """Only the admin and a run change what the brake holds; a run is written within the hour."""
+        last = self._world.account.reads[-1].ended
+        if last is None or self._held_read_at <= last + HOUR:
+            await self._read_held()
+
     async def _read_held(self):
+        asked_at = self._world.seconds()
         status, body = await self._world.pi.api("/api/admin/reconciliation/held")
         if status == 200:
             self._held = {one["id"] for one in body["data"]["held"]}
+            self._held_read_at = asked_at
 
     async def decide(self, *, confirm):
         """The admin decides what the brake holds."""
@@ -368,7 +380,7 @@ class Watcher:
         status, body = await world.pi.api("/api/admin/reservations")
         if status != 200:
             return
-        await self._read_standstills()
+        self._note_standstills(body["data"])
         sight = self.knowledge.sight()
         for stay in body["data"]:
             for one in stay["credentials"]:

@@ -6,7 +6,7 @@ import heapq
 import itertools
 import random
 import sqlite3
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, closing
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -86,7 +86,7 @@ class World:
         self.account = Account(random.Random(f"account {story.seed}"), self.clock)
         self._folder = folder
         self._timeline = []
-        self._sooner = asyncio.Event()  # something is to happen before what is waited for
+        self._pausing = None  # ends when something is to happen before what is waited for
         self._numbers = itertools.count()
         self.listings = [self.account.add_listing(f"Flat {n}") for n in range(len(story.units))]
         self.stays = {}  # number in the story -> long id
@@ -260,14 +260,18 @@ class World:
         """Let something happen at a moment."""
         entry = (moment, next(self._numbers), action)
         heapq.heappush(self._timeline, entry)
-        if self._timeline[0] is entry:
-            self._sooner.set()
+        if self._timeline[0] is entry and self._pausing is not None:
+            self._end_pause(self._pausing)
 
     async def _pause(self, seconds):
-        self._sooner.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._sooner.wait()
+        self._pausing = pausing = self.loop.create_future()
+        timer = self.loop.call_later(seconds, self._end_pause, pausing)
+        await pausing
+        timer.cancel()
+
+    def _end_pause(self, pausing):
+        if not pausing.done():
+            pausing.set_result(None)
 
     def _note_audit(self):
         with closing(sqlite3.connect(self.pi.database())) as database:
