@@ -40,18 +40,21 @@ def made_at(backup: Path) -> datetime | None:
 
 def kept(folder: Path) -> list[Path]:
     """The backups of a folder, the newest first."""
-    return list(_newest_first(folder))
+    return list(filter(made_at, _newest_first(folder)))
 
 
 def newest_at(folder: Path) -> datetime | None:
     """When the newest backup of a folder was made, None without one."""
-    return next(map(made_at, _newest_first(folder)), None)
+    return next(filter(None, map(made_at, _newest_first(folder))), None)
 
 
 def _newest_first(folder: Path) -> Iterator[Path]:
-    """Their names sort as their times do."""
-    names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
-    return filter(made_at, (folder / name for name in sorted(names, reverse=True)))
+    """All that is in a folder; the names of backups sort as their times do."""
+    if not folder.is_dir():
+        return iter(())
+    with os.scandir(folder) as found:
+        names = sorted((one.name for one in found), reverse=True)
+    return (folder / name for name in names)
 
 
 def partial_in(folder: Path, purpose: str) -> Path:

@@ -225,6 +225,8 @@ class Link:
 
 
 def _json(payload: bytes) -> dict[str, Any] | None:
+    if not payload:  # a heartbeat
+        return None
     try:
         body = json.loads(payload)
     except (ValueError, RecursionError):
