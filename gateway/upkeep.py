@@ -14,7 +14,7 @@ from gateway.domain import events
 from gateway.errors import StoreError
 from gateway.pin_mending import PinMender
 from gateway.ports import Notice, Notifier
-from gateway.store import backup, credentials, reservations, retention
+from gateway.store import backup, retention
 from gateway.store.condition import DAMAGED, FAILING, FULL, READONLY
 from gateway.store.database import Database, Session
 
@@ -153,12 +153,9 @@ class Upkeep:
     async def _erase(self) -> None:
         """Erase names, phones and PINs whose time is over."""
         now = self._clock.now()
-
-        async def body(session: Session) -> None:
-            await reservations.erase_guests(session, now - self._guests_kept)
-            await credentials.erase_pins(session, now - _PINS_KEPT)
-
-        await self._database.transaction(body)
+        erased = {"ended_before": now - self._guests_kept, "revoked_before": now - _PINS_KEPT}
+        if await self._database.read(lambda session: retention.is_erasing_due(session, **erased)):
+            await self._database.transaction(lambda session: retention.erase(session, **erased))
 
     async def _in_chunks(self, body: Callable[[Session], Awaitable[int]]) -> None:
         count = retention.CHUNK

@@ -410,16 +410,3 @@ async def stay_dates(session: Session, reservation_id: str) -> tuple[date, ...]:
     if row is None:
         return ()
     return date.fromisoformat(row["check_in_date"]), date.fromisoformat(row["check_out_date"])
-
-
-async def erase_pins(session: Session, revoked_before: datetime) -> None:
-    """Erase the ciphertext of PINs whose revocation was confirmed before the moment."""
-    moment = to_text(revoked_before)
-    await session.execute(
-        "UPDATE placements SET pin = NULL WHERE pin IS NOT NULL AND revoked_at < ?", (moment,)
-    )
-    await session.execute(
-        "UPDATE credentials SET pin = NULL, pin_hash = NULL"
-        " WHERE pin IS NOT NULL AND revoked_at < ?",
-        (moment,),
-    )

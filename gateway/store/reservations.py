@@ -285,15 +285,6 @@ async def save_guest(session: Session, reservation_id: str, guest: Guest, now: d
     )
 
 
-async def erase_guests(session: Session, ended_before: datetime) -> int:
-    """Erase names and phones of stays that ended before the moment; how many."""
-    return await session.execute(
-        "UPDATE reservations SET guest_name = NULL, guest_phone = NULL"
-        " WHERE check_out_at < ? AND (guest_name IS NOT NULL OR guest_phone IS NOT NULL)",
-        (to_text(ended_before),),
-    )
-
-
 # --- listings ----------------------------------------------------------------------------------
 
 

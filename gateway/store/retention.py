@@ -24,6 +24,36 @@ _OLD_STAYS = (
 )
 
 
+_OLD_GUEST = "check_out_at < ?1 AND (guest_name IS NOT NULL OR guest_phone IS NOT NULL)"
+_OLD_PIN = "pin IS NOT NULL AND revoked_at < ?2"
+
+
+async def is_erasing_due(
+    session: Session, *, ended_before: datetime, revoked_before: datetime
+) -> bool:
+    """Would `erase` erase anything?"""
+    row = await session.one(
+        f"SELECT EXISTS (SELECT 1 FROM reservations WHERE {_OLD_GUEST})"
+        f" OR EXISTS (SELECT 1 FROM placements WHERE {_OLD_PIN})"
+        f" OR EXISTS (SELECT 1 FROM credentials WHERE {_OLD_PIN})",
+        (to_text(ended_before), to_text(revoked_before)),
+    )
+    return row is not None and bool(row[0])
+
+
+async def erase(session: Session, *, ended_before: datetime, revoked_before: datetime) -> None:
+    """Erase guests' names and phones some time after a stay, PINs after their revocation was confirmed."""
+    moments = to_text(ended_before), to_text(revoked_before)
+    await session.execute(
+        f"UPDATE reservations SET guest_name = NULL, guest_phone = NULL WHERE {_OLD_GUEST}",
+        moments[:1],
+    )
+    await session.execute(f"UPDATE placements SET pin = NULL WHERE {_OLD_PIN}", moments)
+    await session.execute(
+        f"UPDATE credentials SET pin = NULL, pin_hash = NULL WHERE {_OLD_PIN}", moments
+    )
+
+
 async def forget_stays(session: Session, before: datetime) -> int:
     """Delete up to CHUNK stays that ended, and were revoked, before the moment; how many."""
     await _keep_audit_from(session, before)
