@@ -56,7 +56,7 @@ contract: $(READY)
 crash: $(READY)
 	GATEWAY_CRASH_POINTS_EVERY=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/simulation/test_crash_points.py
 
-# Two thousand examples of bookings, faults and kills against a model; `make test` tries some forty.
+# Two thousand examples of bookings, faults and kills against a model; `make test` tries twenty-five.
 intents: $(READY)
 	GATEWAY_INTENTS=2000 $(BIN)/python -m pytest -n 0 tests/simulation/test_intents.py
 
