@@ -240,7 +240,8 @@ class Database:
         """Like `transaction`, for a body that touches few rows; those that wait share one commit.
 
         Its statements run at once in the event loop, where a trip to the thread and back costs
-        more than they do; what may wait for the disk or a lock, BEGIN and COMMIT, is in the thread.
+        more than they do; what waits for a lock or a sync, BEGIN and COMMIT, is in the thread. A
+        page that is not in memory is read in the loop: hence the few rows.
         """
         return await self._uncancelled(self._transact_briefly(Brief(body)))
 
