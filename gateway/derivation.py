@@ -75,8 +75,9 @@ class Decision:
     def stands_until(self, since: datetime) -> datetime:
         """Before which moment time alone changes nothing of what is decided.
 
-        The present is compared with these moments, and with the ends of windows that are not planned
-        although their stay is entitled: those have passed, or a person keeps the stay from a PIN.
+        The present is compared with these moments, and with two kinds of ends whose passing can only
+        take away what is not there: of windows that are not planned, and of the time in which a stay
+        is looked up that the list does not show.
         """
         moments: list[datetime] = []
         for one in self.merged.values():
