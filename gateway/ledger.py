@@ -95,15 +95,16 @@ class Ledger:
         )
 
     def to_mint(self, state: LockState, now: datetime) -> list[Credential]:
-        """The credentials that should have a PIN by now and have none."""
-        return [
+        """The credentials that should have a PIN by now and have none, a guest's first stay first."""
+        due = (
             one
             for one in state.credentials
             if one.wanted
             and one.pin_hash is None
             and one.window.valid_from - self._mint_ahead <= now < one.window.valid_until
             and (one.gen is None or one.gen.attempts == 0 or one.gen.run_at <= now)
-        ]
+        )
+        return sorted(due, key=lambda one: (one.check_in_at, one.reservation_id))
 
     async def mint_due(self, turn: Turn, state: LockState) -> bool:
         """Mint the PINs of what is due and has none; True if the state has changed."""
