@@ -179,6 +179,8 @@ class Verdicts:
         if evidence is Evidence.CONFIRMED or unanswered:
             await placements.observed(turn.session, row["id"])
             await turn.confirm(row["credential_id"])
+            stay = (await turn.credential(row["credential_id"]))["reservation_id"]
+            await turn.wake_stay(stay)
             detail = "the guest is there: the door was opened with it for the first time"
             await turn.tell(events.CREDENTIAL_OBSERVED, row["credential_id"], detail)
         elif (
@@ -262,6 +264,7 @@ class Verdicts:
         at = from_text(row["valid_from" if row["wanted"] else "valid_until"])
         await turn.schedule(kind, row["id"], max(turn.now, at) if row["wanted"] else turn.now)
         await turn.tell(events.CREDENTIAL_CONFIRMED, row["id"], "the lock lists it")
+        await turn.wake_stay(row["reservation_id"])
 
     async def _not_listed(self, turn: Turn, placement: Placement) -> None:
         await placements.removed(turn.session, placement.id, known_from="list", now=turn.now)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import gateway
 from gateway.derivation import Derivation
-from gateway.feed import Feed
+from gateway.feed import Feed, Span
 from gateway.minting import Mint
 from gateway.store.database import Database
 from gateway.store.secretbox import SecretBox
@@ -86,7 +86,8 @@ def feed(stays):
             client_id=f"client-{number}",
         )
         shown[one.id] = one
-    return Feed(listed=shown, fetched=stays)
+    span = Span(start=date(2026, 2, 1), end=date(2036, 2, 1))
+    return Feed(span=span, listed=shown, fetched=stays)
 
 
 async def test_a_run_over_many_stays_gives_everything_else_its_turns(tmp_path):

@@ -42,9 +42,9 @@ def test_a_database_that_is_an_older_copy_is_told_and_does_not_starve_it(tmp_pat
             async with house.running(), asyncio.TaskGroup() as tasks:
                 systemd = ServiceManager(environ, clock=clock)
                 watching = tasks.create_task(systemd.watch(house.gateway.no_progress))
-                await clock.sleep(601)
+                await clock.sleep(1)
+                assert await signs_within(clock, 600, heard) == 20
                 assert "store_restored" in house.gateway.problems()
-                assert signs(heard()) == 20
                 watching.cancel()
 
     environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"}
@@ -56,6 +56,15 @@ def signs(messages):
     return sum(message == "WATCHDOG=1" for message in messages)
 
 
+async def signs_within(clock, seconds, heard):
+    """How many there are; a kernel may keep no more than ten messages for a socket."""
+    found = 0
+    for _ in range(seconds // 150):
+        await clock.sleep(150)
+        found += signs(heard())
+    return found
+
+
 def test_a_day_without_stays_and_without_any_lock_does_not_starve_it(tmp_path):
     async def story(house, heard):
         house.stays.faults.hang_up = True
@@ -63,8 +72,7 @@ def test_a_day_without_stays_and_without_any_lock_does_not_starve_it(tmp_path):
         await house.hub.cut()
         house.book(house.flat_101, timedelta(hours=-1), timedelta(hours=48))
         for _ in range(24):
-            await house.clock.sleep(HOUR)
-            assert signs(heard()) >= 2 * 60 - 1
+            assert await signs_within(house.clock, HOUR, heard) >= 2 * 60 - 1
 
     watched(tmp_path, story)
 

@@ -291,7 +291,8 @@ class Watcher:
         ends = self._world.truth.nights(self._world.account.versions[-1].facts[stay])[1]
         if sight.now >= ends and (stay, door.name) not in self._inside:
             return  # over when the gateway first saw it there
-        await self._ask_pins(stay)
+        if await self._ask_pins(stay) is None:  # perhaps killed while it was asked
+            await self._ask_pins(stay)
         await self._read_standstills()
         if self._opens(stay, door) or self._was_told(stay, door, events.PIN_AT_RISK):
             return
