@@ -18,6 +18,8 @@ from tests.simulation.playing import play_apart
 from tests.simulation.shrink import shrunk
 from tests.simulation.story import story as story_of
 
+_TOLD = 100  # seeds between two lines of progress
+
 
 def main():
     """Run what the command line asks for; the exit code is 1 if an invariant was broken."""
@@ -70,6 +72,8 @@ def _many(chosen):
         slowest = max(slowest, (outcome.seconds, outcome.seed))
         if outcome.which:
             _say(f"seed {outcome.seed}: {outcome.text}")
+        if found.total() % _TOLD == 0:
+            _say(f"{found.total()} seeds played, {time.monotonic() - began:.0f} s")
     _say(
         f"{last - first + 1} seeds of {chosen.days} days: "
         + ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
