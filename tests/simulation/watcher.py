@@ -293,6 +293,8 @@ class Watcher:
             return  # over when the gateway first saw it there
         if await self._ask_pins(stay) is None:  # perhaps killed while it was asked
             await self._ask_pins(stay)
+        if not self._world.pi.up:
+            return
         await self._read_standstills()
         if self._opens(stay, door) or self._was_told(stay, door, events.PIN_AT_RISK):
             return
