@@ -291,15 +291,13 @@ class Watcher:
         ends = self._world.truth.nights(self._world.account.versions[-1].facts[stay])[1]
         if sight.now >= ends and (stay, door.name) not in self._inside:
             return  # over when the gateway first saw it there
-        if await self._ask_pins(stay) is None:  # perhaps killed while it was asked
-            await self._ask_pins(stay)
-        if not self._world.pi.up:
-            return
-        await self._read_standstills()
-        if self._opens(stay, door) or self._was_told(stay, door, events.PIN_AT_RISK):
+        if await self._is_answered(stay, door):
             return
         name = f"{self._world.code(stay)} at {door.name}"
         status, active = await self._shown(stay, door)
+        await self._ask_pins(stay)  # it may have got another PIN since
+        if self._opens(stay, door):
+            return
         if active:
             raise Violation("e", f"{name}: called active, and does not open")
         if len(door.lock.codes) >= door.lock.capacity:
@@ -308,6 +306,15 @@ class Watcher:
             return
         which = "f" if self.knowledge.last_was_faulty() else "a"
         raise Violation(which, f"the guest is locked out: {name}")
+
+    async def _is_answered(self, stay, door):
+        """Does the PIN that is shown now open, or was it told why not? Or was it killed meanwhile?"""
+        if await self._ask_pins(stay) is None:
+            await self._ask_pins(stay)
+        await self._read_standstills()
+        if not self._world.pi.up or self._opens(stay, door):
+            return True
+        return self._was_told(stay, door, events.PIN_AT_RISK)
 
     def _must_open(self, stay, door, sight):
         facts = self._world.account.versions[-1].facts.get(stay)
