@@ -141,7 +141,9 @@ def in_sequence(peers, number):
     devices = [one for peer in peers for one in _devices(peer)]
     began = time.perf_counter()
     each = _sequence(devices, number)
-    return time.perf_counter() - began, max(each)
+    seconds = time.perf_counter() - began
+    _leave(devices)
+    return seconds, max(each)
 
 
 def in_threads(peers, number):
@@ -153,7 +155,16 @@ def in_threads(peers, number):
         most = threads()
         for one in waiting:
             one.result()
-        return time.perf_counter() - began, most
+        seconds = time.perf_counter() - began
+    for devices in by_peer:
+        _leave(devices)
+    return seconds, most
+
+
+def _leave(devices):
+    """Close their connections: a lock that has one takes no other."""
+    for one in devices:
+        (one.parent or one).close()
 
 
 # --- the row -----------------------------------------------------------------------------------
