@@ -163,7 +163,7 @@ def in_threads(peers, number):
 
 def _leave(devices):
     """Close their connections: a lock that has one takes no other."""
-    for one in devices:
+    for _, one in devices:
         (one.parent or one).close()
 
 
