@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
-from gateway.store.session import Session
+from gateway.store.session import Session, at_once
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class Brief(Generic[T]):
 
     def run(self, session: Session) -> None:
         """Run the body to its end, which is not yet the transaction's."""
-        self._results.append(self._context.run(_run_now, self._body, session))
+        self._results.append(self._context.run(lambda: at_once(self._body(session))))
 
     def fail(self, error: Exception) -> None:
         """Nothing of it is kept; the first reason counts."""
@@ -32,15 +32,3 @@ class Brief(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._results[0]
-
-
-def _run_now(body: Callable[[Session], Awaitable[T]], session: Session) -> T:
-    """Nothing else runs meanwhile, so `body` must wait for nothing but its session."""
-    steps = body(session).__await__()
-    try:
-        next(steps)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    steps.close()
-    raise RuntimeError("the body of a brief transaction waits for something else than its session")

@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -143,6 +143,22 @@ class Session(ReadSession):
     async def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """See `ReadSession.one`."""
         return await self._run(_first, sql, parameters)
+
+
+def at_once(body: Awaitable[T]) -> T:
+    """The outcome of the body of a transaction or read that awaits nothing but its session.
+
+    Raises:
+        RuntimeError: it waits for something else.
+    """
+    steps = body.__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        outcome: T = end.value
+        return outcome
+    steps.close()
+    raise RuntimeError("it waits for something else: a body awaits nothing but its session")
 
 
 def sqlite_of(connection: aiosqlite.Connection) -> sqlite3.Connection:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from gateway.store.session import Parameters, ReadSession, Row
+from gateway.store.session import Parameters, ReadSession, Row, at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ class Snapshots:
     def _read(self, body: Callable[[ReadSession], Coroutine[Any, Any, T]]) -> T:
         self._connection.execute("BEGIN")
         try:
-            return _at_once(body(self._session))
+            return at_once(body(self._session))
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -104,14 +104,3 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _at_once(body: Coroutine[Any, Any, T]) -> T:
-    """The outcome of a coroutine that never waits."""
-    try:
-        body.send(None)
-    except StopIteration as end:
-        outcome: T = end.value
-        return outcome
-    body.close()
-    raise RuntimeError("a snapshot's body awaits nothing but its session")
