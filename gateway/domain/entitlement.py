@@ -126,23 +126,13 @@ class Changes:
     released: frozenset[str] = frozenset()
 
 
-def derive(
-    known: Iterable[Known], planned: Iterable[Planned], site: Property, now: datetime
-) -> Changes:
-    """Compare who is entitled with what is planned."""
-    steps = derive_in_steps(known, planned, site, now)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            changes: Changes = end.value
-            return changes
-
-
 def derive_in_steps(
     known: Iterable[Known], planned: Iterable[Planned], site: Property, now: datetime
 ) -> Generator[None, None, Changes]:
-    """The same, a few reservations at a step: other work may be done in between."""
+    """Compare who is entitled with what is planned, a few reservations at a step.
+
+    Other work may be done in between.
+    """
     reservations = {one.reservation.id: one for one in known}
     credentials = _by_stay(planned)
     by_unit = _by_unit(reservations)

@@ -1,7 +1,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from gateway.domain.entitlement import Because, Known, Planned, derive
+from gateway.domain.entitlement import Because, Known, Planned, derive_in_steps
 from gateway.domain.model import Policy, ReservationType, Window
 from gateway.domain.policy import stay_of
 from tests.builders import a_lock, a_property, a_reservation, a_unit, utc
@@ -14,6 +14,16 @@ SITE = a_property(
     units=(UNIT_101, UNIT_102),
     locks=(a_lock("apt-101"), a_lock("apt-102"), a_lock("street-door", shared=True)),
 )
+
+
+def derive(known, planned, site, now):
+    """What all steps come to."""
+    steps = derive_in_steps(known, planned, site, now)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def a_known(number: int = 1, unit=UNIT_101, **changes) -> Known:
