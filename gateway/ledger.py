@@ -106,15 +106,16 @@ class Ledger:
         )
         return sorted(due, key=lambda one: (one.check_in_at, one.reservation_id))
 
-    async def mint_due(self, turn: Turn, state: LockState) -> bool:
-        """Mint the PINs of what is due and has none; True if the state has changed."""
+    async def minted(self, turn: Turn) -> LockState:
+        """Mint the PINs of what is due and has none; the state that it leaves."""
+        state = await self.state(turn.session)
         due = self.to_mint(state, turn.now)
         for one in due:
             try:
                 await self._mint.ensure(turn.session, one.reservation_id, turn.now)
             except NoPinLeftError as error:
                 await turn.fail(JobKind.GEN, one.id, str(error))
-        return bool(due)
+        return await self.state(turn.session) if due else state
 
     async def settle(self, turn: Turn, settlement: Settlement) -> None:
         """Record what follows without asking the lock."""

@@ -245,9 +245,7 @@ class LockQueue:
 
     async def _settle(self, turn: Turn) -> LockState:
         """Settle all that can be; the state that it leaves."""
-        state = await self._ledger.state(turn.session)
-        if await self._ledger.mint_due(turn, state):
-            state = await self._ledger.state(turn.session)
+        state = await self._ledger.minted(turn)
         while found := settlements(state, turn.now):
             await self._ledger.settle(turn, found[0])
             state = await self._ledger.state(turn.session)
@@ -257,9 +255,7 @@ class LockQueue:
         """Mint the PINs that are due, plan anew and record the first operation, all in one transaction."""
 
         async def body(turn: Turn) -> Command | None:
-            state = await self._ledger.state(turn.session)
-            if await self._ledger.mint_due(turn, state):
-                state = await self._ledger.state(turn.session)
+            state = await self._ledger.minted(turn)
             sends = next_sends(state, turn.now)
             return await self._ledger.begin(turn, sends[0], state) if sends else None
 
@@ -296,7 +292,7 @@ class LockQueue:
 
         async def body(turn: Turn) -> None:
             # A PIN is minted whether or not it can be sent: the guest may be told.
-            await self._ledger.mint_due(turn, await self._ledger.state(turn.session))
+            await self._ledger.minted(turn)
             await turn.fail(send.kind, send.credential_id, error.reason)
 
         await self._turns.take(body)

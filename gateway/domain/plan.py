@@ -1,6 +1,6 @@
 """What to do next on one lock: what should be, compared with what is known to be on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -188,7 +188,7 @@ def settlements(state: LockState, now: datetime) -> tuple[Settlement, ...]:
 
 def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
     by_credential = _placements_by_credential(state)
-    kinship = _Kinship(state, now)
+    kinship = _Kinship(state, by_credential, now)
     for credential in state.credentials:
         placements = by_credential.get(credential.id, ())
         yield from kinship.taken_over(credential)
@@ -211,11 +211,14 @@ def _settlements(state: LockState, now: datetime) -> Iterator[Settlement]:
 class _Kinship:
     """The stays of one guest that have one code on the lock: that of the stay that ends last."""
 
-    def __init__(self, state: LockState, now: datetime) -> None:
+    def __init__(
+        self, state: LockState, codes: Mapping[str, tuple[Placement, ...]], now: datetime
+    ) -> None:
+        """`codes`: the placements by credential."""
         self._state = state
         self._now = now
         self._by_id = {credential.id: credential for credential in state.credentials}
-        self._codes = _placements_by_credential(state)
+        self._codes = codes
 
     def taken_over(self, credential: Credential) -> Iterator[TakeOver]:
         """What a stay and the one before it have in common becomes that of the longer one."""
@@ -307,7 +310,7 @@ def next_sends(state: LockState, now: datetime) -> tuple[Send, ...]:
     Pauses after failures are kept: a step whose job waits for a later attempt is left out.
     """
     by_credential = _placements_by_credential(state)
-    kinship = _Kinship(state, now)
+    kinship = _Kinship(state, by_credential, now)
     steps = [
         step
         for credential in state.credentials
