@@ -316,21 +316,22 @@ class Timekeeper:
         self._changed.clear()
         return True
 
+    @property
+    def _was_ahead(self) -> bool:
+        """Was a time acted upon that has not come yet? Only a mark that mends that may be kept then."""
+        known = self._verdict.sure or Doubt.STAYS_DISAGREES in self._verdict.doubts
+        return known and self._peak - self._bound > TOLERANCE.total_seconds()
+
     async def _keep_mark(self, monotonic: float) -> None:
         """Write the newest trusted time, seldom; at once where it was too late a time."""
-        verdict, now = self._verdict, self.now()
-        known = verdict.sure or Doubt.STAYS_DISAGREES in verdict.doubts
-        if known and self._peak - self._bound > TOLERANCE.total_seconds():
-            _log.warning("clock.was_ahead", seconds=round(self._peak - self._bound))
-            await self._write_mark(now, mend=True)
-            self._peak = self._bound
-            self._changed.set()
-        elif verdict.trusted and (self._marked is None or monotonic >= self._marked + _MARKS_APART):
-            await self._write_mark(now)
+        verdict = self.verdict
+        due = self._marked is None or monotonic >= self._marked + _MARKS_APART
+        if self._was_ahead or (verdict.trusted and due):
+            await self._write_mark()
 
     async def keep_with(self, session: Session) -> None:
         """Keep the mark in a transaction that writes anyway. Where it fails, that mark is left out."""
-        if self.verdict.trusted:
+        if self.verdict.trusted and not self._was_ahead:
             now = self.now()
             await stored.put_mark(session, self._mark_of(now))
             self._mark, self._marked = now, self._clock.monotonic()
@@ -342,18 +343,25 @@ class Timekeeper:
             StoreError: the database refused.
         """
         if self.verdict.trusted:
-            await self._write_mark(self.now())
+            await self._write_mark()
 
-    async def _write_mark(self, now: datetime, *, mend: bool = False) -> None:
-        mark = self._mark_of(now)
+    async def _write_mark(self) -> None:
+        """Write the newest trusted time; where a later one was acted upon, mend in the same transaction."""
+        now = self.now()
+        mark, was_ahead = self._mark_of(now), self._was_ahead
+        if was_ahead:
+            _log.warning("clock.was_ahead", seconds=round(self._peak - self._bound))
 
         async def body(session: Session) -> None:
-            if mend:
+            if was_ahead:
                 await stored.mend(session, now, timedelta(seconds=_LONGEST_PAUSE))
             await stored.put_mark(session, mark)
 
         await self._database.transaction(body)
         self._mark, self._marked = now, self._clock.monotonic()
+        if was_ahead:
+            self._peak = self._bound
+            self._changed.set()
 
     def _mark_of(self, now: datetime) -> Mark:
         return Mark(at=now, boot_id=self._boot_id, offset=self._bound)

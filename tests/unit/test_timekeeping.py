@@ -4,10 +4,13 @@ import asyncio
 import os
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from gateway.domain.trust import Doubt, Witness
-from gateway.store import clock as stored
+from gateway.store import clock as stored, runs
 from gateway.store.clock import Mark
 from gateway.store.database import Database
+from gateway.store.moments import from_text
 from gateway.timekeeping import TimeFiles, Timekeeper
 from tests.builders import utc
 from tests.virtual_time import run_virtual
@@ -211,6 +214,51 @@ def test_stays_lowers_a_mark_that_was_too_late(tmp_path):
         assert (await database.read(stored.mark)).at == START
 
     keeping(tmp_path, story, mark=Mark(at=START + 365 * DAY))
+
+
+@pytest.mark.parametrize("end", ["with a run", "clean"])
+def test_an_end_just_after_the_clock_was_set_right_leaves_nothing_concluded_ahead(tmp_path, end):
+    timesync = tmp_path / "timesync"
+
+    async def on_step():
+        pass
+
+    async def story(_, clock, database):
+        step(365 * DAY)
+        keeper = await another(clock, database, timesync)
+        running = asyncio.create_task(keeper.run(on_step))
+        await clock.sleep(1)
+        await database.transaction(lambda session: runs.open_run(session, "ahead", clock.now()))
+        step(-365 * DAY)
+        timesync.mkdir()
+        touch(timesync / "synchronized", clock.now())
+        assert keeper.verdict.sure
+        if end == "clean":
+            running.cancel()
+            await keeper.close()
+        else:
+            await database.transaction(keeper.keep_with)
+            running.cancel()  # the power is cut
+
+        keeper = await another(clock, database, timesync)
+        running = asyncio.create_task(keeper.run(on_step))
+        touch(timesync / "synchronized", clock.now())
+        await clock.sleep(60)
+        running.cancel()
+        row = await database.read(
+            lambda session: session.one("SELECT started_at FROM reconciliation_logs")
+        )
+        assert from_text(row["started_at"]) < START + HOUR
+        assert (await database.read(stored.mark)).at < START + HOUR
+
+    keeping(tmp_path, story)
+
+
+async def another(clock, database, timesync):
+    """The keeper of the next start."""
+    return await Timekeeper.load(
+        clock=clock, database=database, files=TimeFiles(timesync=timesync), cap=15.0
+    )
 
 
 def test_a_persons_word_is_audited_and_ends_with_the_next_step(tmp_path):
