@@ -244,7 +244,7 @@ class LockQueue:
         return next(iter(sends), None)
 
     async def _settle(self, turn: Turn) -> LockState:
-        """Settle all that can be; the state that it leaves."""
+        """Mint the PINs that are due and settle all that can be; the state that it leaves."""
         state = await self._ledger.minted(turn)
         while found := settlements(state, turn.now):
             await self._ledger.settle(turn, found[0])
@@ -252,10 +252,10 @@ class LockQueue:
         return state
 
     async def _begin(self) -> Command | None:
-        """Mint the PINs that are due, plan anew and record the first operation, all in one transaction."""
+        """Settle, plan anew and record the first operation, all in one transaction."""
 
         async def body(turn: Turn) -> Command | None:
-            state = await self._ledger.minted(turn)
+            state = await self._settle(turn)  # a PIN that is minted only now may be on the lock
             sends = next_sends(state, turn.now)
             return await self._ledger.begin(turn, sends[0], state) if sends else None
 

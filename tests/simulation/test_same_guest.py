@@ -147,3 +147,24 @@ def test_the_guest_who_stays_on_is_let_in_by_a_lock_whose_clock_runs_behind(tmp_
         assert code.end > until
 
     living(tmp_path, story)
+
+
+def test_the_code_of_a_stay_shortened_to_its_end_goes_on_as_that_of_the_stay_that_replaces_it(
+    tmp_path,
+):
+    async def story(house):
+        first = house.book(house.flat_101, -4 * HOUR, DAY, partner_code="HM1")
+        await house.reconciled()
+        await house.pin_status(first, "active")
+        pin = await house.pin(first)
+        house.rebook(first, -4 * HOUR, 2 * HOUR)
+        later = house.book(house.flat_101, -2 * HOUR, DAY, partner_code="HM1")
+        await house.reconciled()
+        await house.clock.sleep(60)
+        await house.pin_status(later, "active")
+        assert await house.pin(later) == pin
+        for lock in (house.street, house.apt_101):
+            assert lock.opens(pin)
+            assert list(lock.creates.values()) == [1], "it was moved, not deleted and written again"
+
+    living(tmp_path, story, policy={"revoke_after": "1h"})
