@@ -77,8 +77,11 @@ class Decision:
 
         The present is compared with these moments, and with two kinds of ends whose passing can only
         take away what is not there: of windows that are not planned, and of the time in which a stay
-        is looked up that the list does not show.
+        is looked up that the list does not show. A hold of the brake ends with the window of any
+        neighbour, planned or not: while there is one, no moment is known.
         """
+        if self.changes.held:
+            return since
         moments: list[datetime] = []
         for one in self.merged.values():
             end = one.row.check_out_at

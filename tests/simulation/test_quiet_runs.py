@@ -21,10 +21,11 @@ from gateway.store.database import Database
 from gateway.store.moments import to_text
 from gateway.store.secretbox import SecretBox
 from gateway.web.meter import PrometheusMeter
-from tests.builders import a_lock, a_property, a_unit
+from tests.builders import a_lock, a_property, a_unit, utc
 from tests.virtual_time import run_virtual
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MORNING = utc("2026-02-02 12:00")  # nine o'clock in São Paulo
 STEPS = 120
 
 
@@ -157,7 +158,7 @@ class Life:
 
     async def write(self):
         """A code comes on a lock."""
-        await self._change(
+        await self.change_rows(
             "INSERT INTO placements (credential_id, lock, device_id, member, pin_hash, evidence,"
             " sent_at) SELECT id, lock, 'device', 1, randomblob(32), 'confirmed', ? FROM credentials"
             " ORDER BY random() LIMIT 1",
@@ -183,7 +184,7 @@ class Life:
         await self.database.transaction(body)
 
     async def lose_a_job(self):
-        await self._change(
+        await self.change_rows(
             "DELETE FROM jobs WHERE id = (SELECT id FROM jobs ORDER BY random() LIMIT 1)"
         )
 
@@ -204,8 +205,11 @@ class Life:
         self.draw.shuffle(units)
         if self.draw.random() < 0.3:
             units[0] = replace(units[0], locks=("street",))
-        self.site = replace(self.site, policy=policy, units=tuple(units))
-        self.derivation.adopt(site=self.site, mint=self.mint)
+        self.adopt(replace(self.site, policy=policy, units=tuple(units)))
+
+    def adopt(self, site):
+        self.site = site
+        self.derivation.adopt(site=site, mint=self.mint)
         self.reconciler.adopt(self._rules())
 
     async def step(self):
@@ -228,7 +232,7 @@ class Life:
             other.execute("UPDATE credentials SET unit = 'elsewhere' WHERE rowid = 1")
         other.close()
 
-    async def _change(self, sql, parameters=()):
+    async def change_rows(self, sql, parameters=()):
         await self.database.transaction(lambda session: session.execute(sql, parameters))
 
 
@@ -260,3 +264,167 @@ def test_a_run_that_derives_nothing_would_have_found_nothing(tmp_path, seed):
 
     run_virtual(main)
     assert STEPS // 8 < sum(quiet) < STEPS - STEPS // 8
+
+
+# --- what each guard of a quiet run is for --------------------------------------------------------
+
+
+def living(folder, story):
+    """Run `story(life)` from a morning on; the account has a long stay in the last listing, unmapped."""
+
+    async def main(clock):
+        async with AsyncExitStack() as stack:
+            life = Life(0, clock, folder)
+            await life.open(stack)
+            today = life.now().date()
+            life.stays.book(life.listings[3], today - DAY, today + 20 * DAY)
+            await story(life)
+
+    run_virtual(main, start=MORNING)
+
+
+async def comes_to_rest(life):
+    """Runs follow each other until one of them derives nothing."""
+    for _ in range(4):
+        if await was_quiet(life):
+            return
+    raise AssertionError("there is always something new")
+
+
+async def wait(life, duration):
+    await life.clock.sleep(duration.total_seconds())
+
+
+async def column(life, name, reservation):
+    row = await life.database.read(
+        lambda session: session.one(
+            f"SELECT {name} FROM reservations r LEFT JOIN credentials c ON c.reservation_id = r.id"
+            " WHERE r.id = ?",
+            (reservation,),
+        )
+    )
+    return row[0]
+
+
+def test_a_run_is_not_quiet_once_time_itself_has_changed_something(tmp_path):
+    """A stay that ended a week ago is compared no more: the same guest's next one follows it no more."""
+
+    async def story(life):
+        today = life.now().date()
+        first = life.stays.book(life.listings[0], today - DAY, today)
+        client = life.stays.reservations[first]["_idclient"]
+        later = life.stays.book(life.listings[0], today, today + 15 * DAY, client=client)
+        await comes_to_rest(life)
+        assert await column(life, "follows", later) is not None
+        await wait(life, 2 * DAY)
+        await life.finish()
+        await wait(life, 5 * DAY)
+        await comes_to_rest(life)  # at nine: it ended at eleven
+
+        await wait(life, 1.9 * HOUR)
+        assert await was_quiet(life)
+        assert await column(life, "follows", later) is not None
+        await wait(life, HOUR)
+        assert not await was_quiet(life)
+        assert await column(life, "follows", later) is None
+        await comes_to_rest(life)
+
+    living(tmp_path, story)
+
+
+def test_a_run_is_not_quiet_where_the_clock_was_set_back(tmp_path):
+    """What was over by a clock that was ahead is not over."""
+
+    async def story(life):
+        units, today = life.site.units, life.now().date()
+        guest = life.stays.book(life.listings[0], today - DAY, today)
+        life.adopt(replace(life.site, units=units[1:]))
+        await comes_to_rest(life)
+        life.off = 3 * HOUR
+        life.adopt(replace(life.site, units=units))
+        await comes_to_rest(life)
+        assert await column(life, "wanted", guest) is None
+
+        life.off = timedelta(0)
+        assert not await was_quiet(life)
+        assert await column(life, "wanted", guest) == 1
+
+    living(tmp_path, story)
+
+
+def test_a_run_is_not_quiet_on_another_day(tmp_path):
+    """The list shows the same, but a stay that it should show by now is missing."""
+
+    async def story(life):
+        today = life.now().date()
+        guest = life.stays.book(life.listings[0], today + 5 * DAY, today + 7 * DAY)
+        await comes_to_rest(life)
+        life.stays.move(guest, today + 30 * DAY, today + 32 * DAY)
+        await comes_to_rest(life)
+        assert await column(life, "check_in_date", guest) == str(today + 30 * DAY)
+        life.stays.delete(guest)
+        await wait(life, 14 * HOUR)
+        assert await was_quiet(life)
+
+        await wait(life, 2 * HOUR)
+        assert not await was_quiet(life)
+        assert await column(life, "deleted_at", guest) is not None
+
+    living(tmp_path, story)
+
+
+def test_a_run_is_not_quiet_while_the_brake_holds_somebody(tmp_path):
+    """Who is held goes as the window of another guest begins, even of one whom a person keeps out."""
+
+    async def story(life):
+        today = life.now().date()
+        gone = [life.stays.book(one, today, today + 9 * DAY) for one in life.listings[:3]]
+        await life.reconciler.run()
+        for _ in range(60):
+            await life.write()
+        other = life.stays.book(life.listings[0], today + DAY, today + 3 * DAY)
+        await life.reconciler.run()
+        await life.database.transaction(
+            lambda session: reservations.block(
+                session, other, by="a person", reason=None, now=life.now()
+            )
+        )
+        await life.reconciler.run()
+        life.stays.change(other, checkInTime="10:00")
+        await life.reconciler.run()
+        for one in gone:
+            life.stays.delete(one)
+        await life.reconciler.run()
+        await life.reconciler.run()
+        assert await column(life, "held_since", gone[0]) is not None
+        await wait(life, 22 * HOUR)  # seven o'clock
+        await life.reconciler.run()
+        await life.reconciler.run()
+        assert await column(life, "held_since", gone[0]) is not None
+
+        await wait(life, 2 * HOUR)  # its window begins at eight, two hours before the check-in
+        await life.reconciler.run()
+        assert await column(life, "held_since", gone[0]) is None
+
+    living(tmp_path, story)
+
+
+def test_a_run_is_not_quiet_while_something_is_left_to_the_next_one(tmp_path):
+    async def story(life):
+        today = life.now().date()
+        guest = life.stays.book(life.listings[0], today + DAY, today + 3 * DAY)
+        await comes_to_rest(life)
+        await life.change_rows(
+            "CREATE TRIGGER stuck BEFORE DELETE ON jobs BEGIN SELECT RAISE(ABORT, 'stuck'); END"
+        )
+        life.stays.cancel(guest)
+        assert [await was_quiet(life) for _ in range(4)] == [False] * 4
+
+        await life.change_rows("DROP TRIGGER stuck")
+        await comes_to_rest(life)
+        row = await life.database.read(
+            lambda session: session.one("SELECT count(*) FROM jobs WHERE kind = 'gen'")
+        )
+        assert row[0] == 0
+
+    living(tmp_path, story)
