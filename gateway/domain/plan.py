@@ -219,26 +219,26 @@ class _Kinship:
         self._now = now
         self._by_id = {credential.id: credential for credential in state.credentials}
         self._codes = codes
+        self._by_pin: dict[bytes, list[Placement]] = {}
+        for code in state.placements:
+            self._by_pin.setdefault(code.pin_hash, []).append(code)
 
     def taken_over(self, credential: Credential) -> Iterator[TakeOver]:
-        """What a stay and the one before it have in common becomes that of the longer one."""
-        before = self._holder_before(credential)
-        if before is None or before.pin_hash != credential.pin_hash:
+        """What a stay and another one with its PIN have in common becomes that of the longer one."""
+        holder = self._holder(credential) if self._has_open(credential) else None
+        if holder is None or holder.pin_hash != credential.pin_hash:
             return
-        if self._carries(credential, before):
-            owner, other = credential, before
-        elif self._has_open(before) and _is_due(credential, self._state, self._now):
-            owner, other = before, credential
+        if self._has_open(holder) and not self._carries(credential, holder):
+            owner, other = holder, credential
         else:
-            return
-        owned, codes = self._codes_of(owner), self._codes_of(other)
+            owner, other = credential, holder
+        owned, codes = (self._codes_of(one, credential.pin_hash) for one in (owner, other))
         if (owned and codes) or not all(
             code.operation is None and code.asked is not Asked.REMOVE for code in (*owned, *codes)
         ):
             return
-        if codes or (owned and _is_due(other, self._state, self._now)):
-            ids = tuple(code.id for code in codes)
-            yield TakeOver(placement_ids=ids, of=other.id, credential_id=owner.id)
+        ids = tuple(code.id for code in codes)
+        yield TakeOver(placement_ids=ids, of=other.id, credential_id=owner.id)
 
     def handed_back(self, credential: Credential) -> Iterator[HandBack]:
         """A stay has its code for itself again once the one that took it over does not outlast it."""
@@ -262,23 +262,26 @@ class _Kinship:
         )
 
     def have_pin_of(self, credential: Credential) -> bool:
-        """Has the stay before or after the PIN on the lock? It is handed over then, or goes first."""
-        kin = {one.id for one in self._state.credentials if one.follows == credential.id}
-        before = self._holder_before(credential)
-        if before is not None:
-            kin.add(before.id)
-        return any(
-            code.pin_hash == credential.pin_hash and code.credential_id in kin
-            for code in self._state.placements
+        """Has another stay its PIN on the lock? It is handed over then, or goes first if it can."""
+        holder = self._holder(credential)
+        return holder is not None and not (
+            _is_over(holder, self._now)
+            and any(
+                _removal(code, self._state) is None
+                for code in self._codes_of(holder, credential.pin_hash)
+            )
         )
 
-    def _holder_before(self, credential: Credential) -> Credential | None:
-        """The stay just before, or the one that has taken its code over."""
-        before = self._by_id.get(credential.follows or "")
-        if before is None:
+    def _holder(self, credential: Credential) -> Credential | None:
+        """Another stay that has a code with its PIN: of the same guest, since no two guests share one."""
+        if credential.pin_hash is None:
             return None
-        heirs = list(self._heirs(before))
-        return before if not heirs or credential in heirs else heirs[-1]
+        holders = (
+            self._by_id.get(code.credential_id)
+            for code in self._by_pin.get(credential.pin_hash, ())
+            if code.credential_id != credential.id
+        )
+        return next((holder for holder in holders if holder is not None), None)
 
     def _heirs(self, credential: Credential) -> Iterator[Credential]:
         """Those that have taken its code over, one from the other."""
@@ -291,17 +294,17 @@ class _Kinship:
 
     def _carries(self, one: Credential, other: Credential) -> bool:
         """Does the code of one stay open for as long as the other's would?"""
-        return _is_due(one, self._state, self._now) and (
+        return self._has_open(one) and (
             _is_over(other, self._now) or one.window.valid_until >= other.window.valid_until
         )
 
     def _has_open(self, credential: Credential) -> bool:
         return _is_due(credential, self._state, self._now) and credential.window.holds(self._now)
 
-    def _codes_of(self, credential: Credential) -> list[Placement]:
-        """Its codes with its present PIN."""
+    def _codes_of(self, credential: Credential, pin_hash: bytes | None) -> list[Placement]:
+        """Its codes with that PIN."""
         mine = self._codes.get(credential.id, ())
-        return [code for code in mine if code.pin_hash == credential.pin_hash]
+        return [code for code in mine if code.pin_hash == pin_hash]
 
 
 def next_sends(state: LockState, now: datetime) -> tuple[Send, ...]:

@@ -218,10 +218,15 @@ async def abandon(session: Session, lock: str, now: datetime) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def hand_over(session: Session, credential_id: str, successor_id: str | None) -> None:
-    """The code of a credential belongs to the same guest's next stay from now on; None: to itself."""
+async def hand_over(session: Session, credential_id: str, owner_id: str | None) -> None:
+    """The code of a credential, and of those that it had taken over, is another's of the same guest.
+
+    None: it is its own again.
+    """
     await session.execute(
-        "UPDATE credentials SET taken_over_by = ? WHERE id = ?", (successor_id, credential_id)
+        "UPDATE credentials SET taken_over_by = ?2"
+        " WHERE id = ?1 OR (taken_over_by = ?1 AND ?2 IS NOT NULL)",
+        (credential_id, owner_id),
     )
 
 

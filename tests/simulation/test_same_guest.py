@@ -168,3 +168,50 @@ def test_the_code_of_a_stay_shortened_to_its_end_goes_on_as_that_of_the_stay_tha
             assert list(lock.creates.values()) == [1], "it was moved, not deleted and written again"
 
     living(tmp_path, story, policy={"revoke_after": "1h"})
+
+
+def test_a_stay_that_follows_a_short_one_inside_a_long_one_goes_on_with_the_long_ones_code(
+    tmp_path,
+):
+    async def story(house):
+        spans = ((-HOUR, DAY), (HOUR, 4 * HOUR), (9 * HOUR, 2 * DAY))
+        stays = []
+        for span in spans:
+            stays.append(house.book(house.flat_101, *span, partner_code="HM1"))
+            await house.reconciled()
+        await house.pin_status(stays[0], "active")
+        pin = await house.pin(stays[0])
+        await house.clock.sleep((6 * HOUR + HOUR / 2).total_seconds())
+        await house.pin_status(stays[1], "revoked")
+        await goes_on(house, pin, 2 * DAY)
+        assert await house.pin(stays[2]) == pin
+        for lock in (house.street, house.apt_101):
+            assert lock.duplicates == []
+            assert list(lock.creates.values()) == [1]
+
+    living(tmp_path, story, policy={"revoke_after": "1h"})
+
+
+def test_the_first_of_three_stays_that_comes_back_to_life_keeps_the_pin_that_the_last_one_has(
+    tmp_path,
+):
+    async def story(house):
+        stays = []
+        for start, length in ((-4, DAY), (-3, 2 * DAY), (-2, 3 * DAY)):
+            stays.append(house.book(house.flat_101, start * HOUR, length, partner_code="HM1"))
+            await house.reconciled()
+            await house.clock.sleep(60)
+        pin = await house.pin(stays[2])
+        assert [await house.pin(one) for one in stays] == [pin] * 3
+        house.stays.cancel(stays[0])
+        await house.reconciled()
+        await house.clock.sleep(60)
+        house.stays.change(stays[0], type="booked")
+        await house.reconciled()
+        await house.clock.sleep(600)
+        assert [await house.pin(one) for one in stays] == [pin] * 3
+        for one in stays:
+            await house.pin_status(one, "active")
+        assert house.street.duplicates == house.apt_101.duplicates == []
+
+    living(tmp_path, story)

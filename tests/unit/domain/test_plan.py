@@ -27,7 +27,7 @@ BEFORE = WINDOW.valid_from - timedelta(seconds=1)
 ARRIVING = WINDOW.valid_from
 INSIDE = CHECK_IN + timedelta(hours=1)
 OVER = WINDOW.valid_until
-PIN, OTHER_PIN = b"hash one", b"hash two"
+PIN, OTHER_PIN, THIRD_PIN = b"hash one", b"hash two", b"hash three"
 
 
 def a_credential(credential_id: str = "AB12C-apt-101", **changes) -> Credential:
@@ -261,9 +261,10 @@ def test_an_unknown_modify_is_repeated():
 
 
 def test_after_an_unknown_delete_by_slot_creates_wait_two_minutes_of_a_guests_window_at_most():
-    leaving = a_credential("OLD1-apt-101", wanted=False)
+    leaving = a_credential("OLD1-apt-101", wanted=False, pin_hash=OTHER_PIN)
     code = a_code(
         credential_id="OLD1-apt-101",
+        pin_hash=OTHER_PIN,
         address=CodeAddress(slot=40),
         evidence=Evidence.REVOKING,
         operation=Operation.DELETE,
@@ -306,10 +307,10 @@ def test_a_code_of_unknown_slot_expires_only_on_a_lock_that_keeps_to_windows():
 def test_on_one_lock_the_guest_inside_comes_before_arrivals_and_arrivals_before_revocations():
     longer = replace(WINDOW, valid_until=WINDOW.valid_until + timedelta(days=2))
     inside = a_credential("INSIDE-apt-101", window=longer, issued_before=True)
-    arriving = a_credential("ARRIVE-apt-101")
-    gone = a_credential("GONE-apt-101", wanted=False)
+    arriving = a_credential("ARRIVE-apt-101", pin_hash=OTHER_PIN)
+    gone = a_credential("GONE-apt-101", wanted=False, pin_hash=THIRD_PIN)
     codes = [
-        a_code(1, credential_id="GONE-apt-101"),
+        a_code(1, credential_id="GONE-apt-101", pin_hash=THIRD_PIN),
         a_code(2, credential_id="INSIDE-apt-101"),
     ]
 
@@ -323,14 +324,39 @@ def test_on_one_lock_the_guest_inside_comes_before_arrivals_and_arrivals_before_
 def test_a_refused_operation_waits_and_then_steps_behind_those_not_yet_tried():
     tried = a_job(JobKind.GEN, "ARRIVE-apt-101", attempts=1, run_at=INSIDE)
     arriving = a_credential("ARRIVE-apt-101", gen=tried)
-    gone = a_credential("GONE-apt-101", wanted=False)
-    lock = a_lock([arriving, gone], [a_code(1, credential_id="GONE-apt-101")])
+    gone = a_credential("GONE-apt-101", wanted=False, pin_hash=OTHER_PIN)
+    lock = a_lock([arriving, gone], [a_code(1, credential_id="GONE-apt-101", pin_hash=OTHER_PIN)])
 
     assert operations(lock, INSIDE - timedelta(seconds=1)) == [(Operation.DELETE, "GONE-apt-101")]
     assert operations(lock, INSIDE) == [
         (Operation.DELETE, "GONE-apt-101"),
         (Operation.CREATE, "ARRIVE-apt-101"),
     ]
+
+
+def test_a_code_that_cannot_be_removed_keeps_the_same_guest_out_of_no_later_stay():
+    over = a_credential("FIRST-apt-101", wanted=False)
+    code = a_code(credential_id="FIRST-apt-101", address=CodeAddress(), creates=2, **UNKNOWN)
+    later = a_credential(follows="FIRST-apt-101")
+    lock = a_lock([over, later], [code], addressing=Addressing.SLOT)
+
+    assert operations(lock, INSIDE) == [(Operation.CREATE, "AB12C-apt-101")]
+
+
+def test_a_code_with_the_pin_of_a_stay_that_has_not_begun_is_not_taken_from_the_guest_inside():
+    later = Window(
+        valid_from=CHECK_OUT + timedelta(days=2), valid_until=CHECK_OUT + timedelta(days=4)
+    )
+    inside, second = a_credential(), a_credential("SECOND-apt-101", window=later)
+    early = a_lock([inside, second], [a_code()], program_ahead=timedelta(days=7))
+
+    assert settlements(early, INSIDE) == (Issued(credential_id=inside.id),)
+    assert operations(early, INSIDE) == []
+
+    written = a_code(credential_id="SECOND-apt-101", written=later)
+    turned = replace(early, placements=(written,))
+    taken = TakeOver(placement_ids=(1,), of="SECOND-apt-101", credential_id=inside.id)
+    assert taken in settlements(turned, INSIDE)
 
 
 @pytest.mark.parametrize("first_still_wanted", [True, False])
