@@ -294,9 +294,7 @@ class _Kinship:
 
     def _carries(self, one: Credential, other: Credential) -> bool:
         """Does the code of one stay open for as long as the other's would?"""
-        return self._has_open(one) and (
-            _is_over(other, self._now) or one.window.valid_until >= other.window.valid_until
-        )
+        return self._has_open(one) and one.window.valid_until >= other.window.valid_until
 
     def _has_open(self, credential: Credential) -> bool:
         return _is_due(credential, self._state, self._now) and credential.window.holds(self._now)

@@ -373,6 +373,23 @@ def test_a_run_is_not_quiet_on_another_day(tmp_path):
     living(tmp_path, story)
 
 
+def test_a_run_is_not_quiet_once_somebody_else_has_written_to_the_database(tmp_path):
+    async def story(life):
+        today = life.now().date()
+        life.stays.book(life.listings[0], today + DAY, today + 3 * DAY)
+        await comes_to_rest(life)
+        with sqlite3.connect(life.folder / "gateway.db") as other:
+            lost = other.execute("DELETE FROM jobs WHERE kind = 'rev' RETURNING id").fetchall()
+        other.close()
+        assert not await was_quiet(life)
+        rows = await life.database.read(
+            lambda session: session.all("SELECT id FROM jobs WHERE kind = 'rev'")
+        )
+        assert sorted(map(tuple, rows)) == sorted(lost) != []
+
+    living(tmp_path, story)
+
+
 def test_a_run_is_not_quiet_while_the_brake_holds_somebody(tmp_path):
     """Who is held goes as the window of another guest begins, even of one whom a person keeps out."""
 

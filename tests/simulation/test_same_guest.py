@@ -215,3 +215,19 @@ def test_the_first_of_three_stays_that_comes_back_to_life_keeps_the_pin_that_the
         assert house.street.duplicates == house.apt_101.duplicates == []
 
     living(tmp_path, story)
+
+
+def test_a_later_stay_that_moves_away_on_a_lock_that_may_be_written_early_leaves_the_guest_inside(
+    tmp_path,
+):
+    async def story(house):
+        house.changes |= {name: {"trust_window": True} for name in ("street", "apt-101")}
+        await house.gateway.reload(house.config())
+        first, later, pin = await both_inside(house, (-HOUR, DAY), (-HOUR / 2, 2 * DAY))
+        house.rebook(later, 2 * DAY, DAY)
+        await house.reconciled()
+        await house.clock.sleep(60)
+        await goes_on(house, pin, DAY)
+        assert await house.pin(first) == pin
+
+    living(tmp_path, story, policy={"program_ahead": "72h"})

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain.jobs import Job, JobKind
-from gateway.domain.model import Addressing, CodeAddress, Evidence, Operation, Window
+from gateway.domain.model import Addressing, Asked, CodeAddress, Evidence, Operation, Window
 from gateway.domain.plan import (
     Credential,
     ExpiredOnLock,
@@ -341,6 +341,57 @@ def test_a_code_that_cannot_be_removed_keeps_the_same_guest_out_of_no_later_stay
     lock = a_lock([over, later], [code], addressing=Addressing.SLOT)
 
     assert operations(lock, INSIDE) == [(Operation.CREATE, "AB12C-apt-101")]
+
+
+def test_only_a_code_with_the_present_pin_of_both_stays_is_shared():
+    """The old PIN of one, not yet removed, is the present one of the other: it goes first."""
+    reissued = a_credential("FIRST-apt-101", pin_hash=OTHER_PIN)
+    codes = [
+        a_code(1, credential_id="FIRST-apt-101"),
+        a_code(2, credential_id="FIRST-apt-101", pin_hash=OTHER_PIN),
+    ]
+    lock = a_lock([reissued, a_credential()], codes)
+
+    assert not [one for one in settlements(lock, INSIDE) if isinstance(one, TakeOver)]
+    assert operations(lock, INSIDE) == [(Operation.DELETE, "FIRST-apt-101")]
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        [a_code(1, credential_id="FIRST-apt-101"), a_code(2)],
+        [a_code(1, credential_id="FIRST-apt-101", asked=Asked.REMOVE)],
+        [a_code(1, credential_id="FIRST-apt-101", operation=Operation.MODIFY)],
+    ],
+    ids=["two codes", "to go", "unanswered"],
+)
+def test_codes_that_are_not_one_at_rest_are_not_shared(codes):
+    lock = a_lock([a_credential("FIRST-apt-101"), a_credential()], codes)
+
+    assert not [one for one in settlements(lock, INSIDE) if isinstance(one, TakeOver)]
+
+
+def test_the_guest_inside_gets_the_code_back_from_a_stay_that_may_only_be_written_early():
+    later = Window(
+        valid_from=CHECK_OUT + timedelta(hours=9), valid_until=CHECK_OUT + timedelta(days=4)
+    )
+    inside = a_credential(taken_over_by="SECOND-apt-101")
+    second = a_credential("SECOND-apt-101", window=later)
+    code = a_code(credential_id="SECOND-apt-101")
+    lock = a_lock([inside, second], [code], program_ahead=timedelta(days=7))
+
+    back = HandBack(placement_ids=(1,), credential_id=inside.id)
+    assert back in settlements(lock, CHECK_OUT - timedelta(hours=1))
+
+
+def test_nothing_is_handed_back_to_a_stay_that_is_over():
+    longer = replace(WINDOW, valid_until=WINDOW.valid_until + timedelta(days=2))
+    first = a_credential("FIRST-apt-101", taken_over_by="AB12C-apt-101")
+    lock = a_lock([first, a_credential(window=longer)], [a_code(written=longer)])
+
+    assert Finished(credential_id=first.id) in settlements(lock, OVER)
+    ended = replace(lock, credentials=(first,), placements=())
+    assert settlements(ended, OVER) == (Finished(credential_id=first.id),)
 
 
 def test_a_code_with_the_pin_of_a_stay_that_has_not_begun_is_not_taken_from_the_guest_inside():

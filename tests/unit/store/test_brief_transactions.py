@@ -132,6 +132,22 @@ async def test_where_the_database_is_full_only_what_was_acknowledged_is_kept(dat
     assert on_disk(tmp_path) == kept
 
 
+async def test_an_interruption_is_told_to_all_whose_part_it_takes_back(database, tmp_path):
+    async def interrupted(_session):
+        raise asyncio.CancelledError
+
+    bodies = [putting("0"), putting("1"), interrupted, putting("3")]
+    answers = await all_of(*(database.brief_transaction(body) for body in bodies))
+
+    assert [type(answer) for answer in answers[:3]] == [
+        asyncio.CancelledError,
+        StoreError,
+        StoreError,
+    ]
+    assert answers[3] == 1
+    assert on_disk(tmp_path) == {"3"}
+
+
 async def test_nobody_reads_what_is_not_committed(database):
     seen = []
 
