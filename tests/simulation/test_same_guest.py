@@ -1,5 +1,7 @@
 """Stays of one guest that follow or overlap each other: one PIN goes on, whichever of them ends."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -44,6 +46,10 @@ def test_a_later_stay_that_is_taken_back_leaves_the_guest_inside(tmp_path, secon
         await house.reconciled()
         await house.reconciled()
         await house.clock.sleep(60)
+        if change == "moved":
+            found = (await house.api("GET", f"/api/admin/reservations/{later}"))[1]["data"]
+            for door in found["credentials"]:
+                assert door["nextAttemptAt"] == door["validFrom"]
         await goes_on(house, pin, DAY / 2)
         assert await house.pin(first) == pin
         await house.pin_status(first, "active")
@@ -98,6 +104,9 @@ def test_of_two_stays_that_begin_together_the_longer_has_the_code(tmp_path, leng
         assert pin == await house.pin(shorter)
         for stay in stays:
             await house.pin_status(stay, "active")
+        with closing(sqlite3.connect(tmp_path / "gateway.db")) as database:
+            left = database.execute("SELECT count(*) FROM jobs WHERE kind = 'gen'").fetchone()
+        assert left == (0,)
         await goes_on(house, pin, 3 * DAY / 4)
         await house.pin_status(shorter, "revoked")
         await house.pin_status(longer, "active")
@@ -231,3 +240,20 @@ def test_a_later_stay_that_moves_away_on_a_lock_that_may_be_written_early_leaves
         assert await house.pin(first) == pin
 
     living(tmp_path, story, policy={"program_ahead": "72h"})
+
+
+def test_of_two_pins_that_are_due_at_the_same_moment_the_first_stays_is_minted_first(tmp_path):
+    async def story(house):
+        later = house.book(house.flat_101, 2 * DAY, DAY, partner_code="HM1")
+        await house.reconciled()
+        first = house.book(house.flat_101, DAY, DAY, partner_code="HM1")
+        await house.reconciled()
+        await house.reconciled()
+        house.settings["policy"] = {"mint_ahead": "96h"}
+        await house.gateway.reload(house.config())
+        await house.clock.sleep(60)
+        pin = await house.pin(first)
+        assert pin is not None
+        assert await house.pin(later) == pin
+
+    living(tmp_path, story)

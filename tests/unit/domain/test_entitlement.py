@@ -176,6 +176,14 @@ def test_the_brake_holds_a_run_that_takes_the_doors_from_more_than_two_and_30_pe
     assert len(derive(*holders(3, 3), site, far).held) == 3
 
 
+def test_stays_without_a_code_on_a_door_are_under_no_brake():
+    planned = [a_planned(n) for n in range(4)]
+    changes = derive([cancelled(n, holds_placement=False) for n in range(4)], planned, SITE, NOW)
+
+    assert changes.held == frozenset()
+    assert len(changes.withdrawals) == 4
+
+
 def test_held_cancellations_go_when_two_further_runs_read_them_again():
     once = derive(*holders(3, 3, held_reads=0, read_again=True), SITE, NOW)
     twice = derive(*holders(3, 3, held_reads=1, read_again=True), SITE, NOW)

@@ -153,6 +153,17 @@ def test_jobs_put_at_the_same_moment_are_gone_through_once_for_all_of_them():
     scheduling(story, due_by=due_by)
 
 
+def test_what_is_put_after_an_earlier_look_is_looked_at_at_once():
+    async def story(running):
+        for second in (1, 2, 3):
+            await running.clock.sleep(1)
+            running.scheduler.put([gen(f"{second}", START)])
+        await running.clock.sleep(1)
+        assert running.jobs() == [(1, "gen-1"), (2, "gen-2"), (3, "gen-3")]
+
+    scheduling(story)
+
+
 def test_a_stop_right_after_a_put_starts_nothing():
     async def story(running):
         running.scheduler.put([gen("a", START)])
