@@ -219,14 +219,9 @@ async def abandon(session: Session, lock: str, now: datetime) -> list[str]:
 
 
 async def hand_over(session: Session, credential_id: str, owner_id: str | None) -> None:
-    """The code of a credential, and of those that it had taken over, is another's of the same guest.
-
-    None: it is its own again.
-    """
+    """The code of a credential is that of the same guest's other stay from now on; None: its own."""
     await session.execute(
-        "UPDATE credentials SET taken_over_by = ?2"
-        " WHERE id = ?1 OR (taken_over_by = ?1 AND ?2 IS NOT NULL)",
-        (credential_id, owner_id),
+        "UPDATE credentials SET taken_over_by = ? WHERE id = ?", (owner_id, credential_id)
     )
 
 

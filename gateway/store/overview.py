@@ -283,6 +283,12 @@ async def audit_of(session: ReadSession, reservation_id: str) -> list[AuditView]
     ]
 
 
+_OWNER = (  # of the code of `c`: itself, or the last of those that took it over from each other
+    "CASE WHEN c.taken_over_by IS NULL THEN c.id ELSE (WITH RECURSIVE heir (id, next) AS"
+    " (SELECT c.taken_over_by, (SELECT taken_over_by FROM credentials WHERE id = c.taken_over_by)"
+    "  UNION SELECT k.id, k.taken_over_by FROM credentials k JOIN heir ON k.id = heir.next)"
+    " SELECT id FROM heir WHERE next IS NULL) END"
+)
 DOORS = (
     # a code that is on the lock with another PIN than the present one says nothing of this one
     "SELECT c.*, CASE WHEN c.wanted = 1 AND c.revoked_at IS NULL AND c.taken_over_by IS NULL"
@@ -293,7 +299,7 @@ DOORS = (
     " v.attempts AS rev_attempts FROM credentials c"
     " JOIN reservations r ON r.id = c.reservation_id"
     " LEFT JOIN placements p ON p.id = (SELECT p.id FROM placements p"
-    f"  WHERE p.credential_id = coalesce(c.taken_over_by, c.id) ORDER BY {NEWEST} LIMIT 1)"
+    f"  WHERE p.credential_id = {_OWNER} ORDER BY {NEWEST} LIMIT 1)"
     " LEFT JOIN lock_status s ON s.lock = c.lock"
     " LEFT JOIN jobs g ON g.id = 'gen-' || c.id LEFT JOIN jobs v ON v.id = 'rev-' || c.id"
 )  # rows for `door_state`

@@ -309,6 +309,26 @@ def test_a_code_that_the_same_guests_next_stay_has_taken_over_goes_by_revoking_e
     living(tmp_path, story)
 
 
+def test_a_code_that_went_on_through_three_stays_goes_for_all_of_them_by_revoking_the_first(
+    tmp_path,
+):
+    async def story(house):
+        stays = []
+        for start, length in ((-4, DAY), (-3, 2 * DAY), (-2, 3 * DAY)):
+            stays.append(house.book(house.flat_101, start * HOUR, length, partner_code="HM1"))
+            await house.reconciled()
+            await house.clock.sleep(60)
+        for stay in stays:
+            await house.pin_status(stay, "active")
+        await act(house, stays[0], "revoke-pin")
+        for stay in stays:
+            await settled(house, stay, "revoked")
+        await house.clock.sleep(3600)
+        assert house.street.codes == house.apt_101.codes == []
+
+    living(tmp_path, story)
+
+
 def test_revoking_does_not_count_for_the_brake(tmp_path):
     async def story(house):
         stays = [
