@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from gateway.domain.entitlement import Because, Known, Planned, derive_in_steps
 from gateway.domain.model import Policy, ReservationType, Window
@@ -206,6 +206,15 @@ def test_a_held_stay_goes_at_once_when_another_guests_window_starts():
     assert derive([*known, newcomer], planned, SITE, NOW).released == frozenset()
     started = derive([*known, newcomer], planned, SITE, WINDOW.valid_from + timedelta(seconds=1))
     assert started.released == {"id-0", "id-1", "id-2"}
+
+
+def test_a_held_stay_stays_held_when_another_guest_of_its_time_has_left():
+    known, planned = holders(3, 3, held_reads=0)
+    nights = {"check_in_date": date(2026, 2, 5), "check_out_date": date(2026, 2, 6)}
+    left = a_known(9, reservation=nights)
+    site = a_property(policy=Policy(revoke_after=timedelta(0)))
+
+    assert derive([*known, left], planned, site, utc("2026-02-07 12:00")).released == frozenset()
 
 
 def guests_of_102(count: int):
