@@ -135,7 +135,7 @@ class Upkeep:
         await self._in_chunks(lambda session: retention.forget_stays(session, before))
         await self._in_chunks(lambda session: retention.forget_audit(session, before))
         await self._back_up()
-        await self._database.shorten_log()
+        await self._database.restart_log()
 
     async def _back_up(self) -> None:
         try:

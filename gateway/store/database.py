@@ -430,9 +430,12 @@ class Database:
             except sqlite3.Error as error:
                 raise StoreError(f"no copy could be made: {error}") from error
 
-    async def shorten_log(self) -> None:
-        """Bring everything from the write-ahead log into the database, and empty it."""
-        await self.read(lambda session: session.all("PRAGMA wal_checkpoint(TRUNCATE)"))
+    async def restart_log(self) -> None:
+        """Bring everything from the write-ahead log into the database, and write the log from its start.
+
+        Its file stays as long as it is, up to `journal_size_limit`: one that grows costs more writes.
+        """
+        await self.read(lambda session: session.all("PRAGMA wal_checkpoint(RESTART)"))
 
     async def _uncancelled(self, work: Awaitable[T]) -> T:
         """Wait for `work` to its end whatever happens, then pass a cancellation on."""

@@ -9,6 +9,8 @@ from gateway.store.moments import to_text
 
 KEPT_RUNS = 5000
 
+_NEWEST = "number = (SELECT max(number) FROM reconciliation_logs)"  # the only one that can be open
+
 
 class Gravity(IntEnum):
     """How much a failed run says."""
@@ -56,7 +58,7 @@ async def close_run(
     await session.execute(
         "UPDATE reconciliation_logs SET completed_at = ?, duration = ?, status = ?, message = ?,"
         " fetched = ?, created = ?, updated = ?, orphaned = ?, deleted = ?, errors = ?, gravity = ?"
-        " WHERE status = 'pending' AND id = ?",
+        f" WHERE {_NEWEST} AND status = 'pending' AND id = ?",
         (
             to_text(completed_at),
             duration_ms,
@@ -79,7 +81,7 @@ async def close_interrupted(session: Session, now: datetime) -> int:
     return await session.execute(
         "UPDATE reconciliation_logs SET status = 'failed', completed_at = ?, duration = 0, gravity = 0,"
         " message = 'interrupted: the gateway was stopped in the middle of this run'"
-        " WHERE status = 'pending'",
+        f" WHERE {_NEWEST} AND status = 'pending'",
         (to_text(now),),
     )
 

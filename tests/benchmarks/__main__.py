@@ -66,8 +66,8 @@ async def _row_6(folder, *, quick):
 
 
 async def _row_7(folder, *, quick):
-    seconds, rounds = (10, 1) if quick else (60, 5)
-    async for one in living.whole_process(folder, idle_seconds=seconds, rounds=rounds):
+    minutes, rounds = (1, 1) if quick else (3, 5)
+    async for one in living.whole_process(folder, idle_minutes=minutes, rounds=rounds):
         yield one
 
 

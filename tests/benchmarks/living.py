@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -24,6 +25,8 @@ from tests.house import as_toml
 
 _RUNS_AN_HOUR = 2
 _HOUR = 3600
+_MINUTE = 60
+_AROUND_A_RUN = 15  # seconds
 _STAYS = 1000
 
 
@@ -40,6 +43,8 @@ class Daemon:
         self.folder, self.port = folder, values["http"]["port"]
         self.config = folder / "config.toml"
         self.config.write_text(as_toml(values))
+        # In memory, since under systemd the log is the journal's.
+        self._log = tempfile.TemporaryFile("w+", dir="/dev/shm")  # noqa: SIM115 - closed with it
         self.process = None
         self.ready_seconds = 0.0
 
@@ -50,7 +55,7 @@ class Daemon:
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, *options, "-m", "gateway", "run", "-c", str(self.config)),
             stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "stderr").open("w"),
+            stderr=self._log,
             env=os.environ | {"MALLOC_ARENA_MAX": "1"},  # as in the unit file
         )
         try:
@@ -64,7 +69,7 @@ class Daemon:
 
     async def _is_ready(self):
         if self.process.returncode is not None:
-            raise AssertionError((self.folder / "stderr").read_text())
+            raise AssertionError(self.said())
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
@@ -73,6 +78,11 @@ class Daemon:
         first = await reader.readline()
         writer.close()
         return b" 200 " in first
+
+    def said(self):
+        """Its log; it has ended."""
+        self._log.seek(0)
+        return self._log.read()
 
     @property
     def pid(self):
@@ -113,7 +123,7 @@ async def modules_of(daemon):
     """What the daemon imports until it is ready, in that order."""
     async with daemon.running("-X", "importtime"):
         await asyncio.sleep(1)
-    lines = (daemon.folder / "stderr").read_text().splitlines()
+    lines = daemon.said().splitlines()
     found = [re.fullmatch(r"import time:\s+\d+ \|\s+\d+ \|\s*(\S+)", line) for line in lines]
     return [one[1] for one in found if one]
 
@@ -178,7 +188,7 @@ def _is_there(name):
 # --- the row -----------------------------------------------------------------------------------
 
 
-async def whole_process(folder, *, idle_seconds, rounds):
+async def whole_process(folder, *, idle_minutes, rounds):
     """Row 7."""
     ready, memory, imports, import_seconds = [], [], [], []
     async with (
@@ -187,7 +197,7 @@ async def whole_process(folder, *, idle_seconds, rounds):
         aiohttp.ClientSession() as session,
     ):
         values = config_values(f"{url}/{_STAYS}", peers, port=_free_port())
-        values["stays"]["horizon_days"] = days_ahead(_STAYS)
+        values["stays"] |= {"horizon_days": days_ahead(_STAYS), "schedule": "* * * * *"}
         daemon = Daemon(folder, values)
         names = folder / "modules"
         names.write_text("\n".join(await modules_of(daemon)))
@@ -205,7 +215,7 @@ async def whole_process(folder, *, idle_seconds, rounds):
                 await asyncio.sleep(2)
                 memory.append(resident(daemon.pid))
                 if number == rounds - 1:
-                    hour = await _idle_hour(daemon, session, idle_seconds)
+                    hour = await _idle_hour(daemon, idle_minutes)
     yield Figure(
         row=7,
         of="from the start to ready",
@@ -228,7 +238,7 @@ async def whole_process(folder, *, idle_seconds, rounds):
         target=1.15,
     )
     processor, written = hour
-    how = f"an idle hour, from {idle_seconds} s and two runs"
+    how = f"an idle hour, from {idle_minutes} minutes with a run each"
     yield Figure(row=7, of=f"CPU of {how}", value=processor, unit="s", target=10)
     yield Figure(row=7, of=f"written in {how}", value=written / 1024, unit="KiB", target=100)
     grown = await asyncio.to_thread(_day, folder / "day")
@@ -243,22 +253,46 @@ def _know_guests(path):
     database.close()
 
 
-async def _idle_hour(daemon, session, seconds):
-    """Seconds of the processor and bytes to disk in an hour, reckoned from less than one."""
-    await asyncio.sleep(5)
-    before, written = processor_seconds(daemon.pid), daemon.written()
-    await asyncio.sleep(seconds)
-    idle = processor_seconds(daemon.pid) - before
-    idle_written = daemon.written() - written
-    before, written = processor_seconds(daemon.pid), daemon.written()
-    await daemon.reconciled(session)
-    await asyncio.sleep(2)
-    run, run_written = processor_seconds(daemon.pid) - before, daemon.written() - written
-    factor = _HOUR / seconds
-    return (
-        idle * factor + run * _RUNS_AN_HOUR,
-        idle_written * factor + run_written * _RUNS_AN_HOUR,
+async def _idle_hour(daemon, minutes):
+    """Seconds of the processor and bytes to disk in an hour, reckoned from minutes with a run in each."""
+    rest, around = _Spent(daemon), _Spent(daemon)
+    await _until_second(_AROUND_A_RUN // 2)
+    for _ in range(minutes):
+        with rest:
+            await _until_second(_MINUTE - _AROUND_A_RUN // 2)
+        with around:
+            await _until_second(_AROUND_A_RUN // 2)
+    return tuple(
+        (_HOUR - _RUNS_AN_HOUR * _AROUND_A_RUN) * idle / rest.seconds
+        + _RUNS_AN_HOUR * with_run / minutes
+        for idle, with_run in zip(rest.amounts(), around.amounts(), strict=True)
     )
+
+
+class _Spent:
+    """What a daemon spent while this was entered, all times together."""
+
+    def __init__(self, daemon):
+        self._daemon = daemon
+        self.seconds = self._processor = self._written = 0.0
+
+    def _add(self, sign):
+        self.seconds += sign * time.monotonic()
+        self._processor += sign * processor_seconds(self._daemon.pid)
+        self._written += sign * self._daemon.written()
+
+    def __enter__(self):
+        self._add(-1)
+
+    def __exit__(self, *_):
+        self._add(1)
+
+    def amounts(self):
+        return self._processor, self._written
+
+
+async def _until_second(second):
+    await asyncio.sleep((second - time.time()) % _MINUTE)
 
 
 def _day(folder):

@@ -283,7 +283,7 @@ async def _quiet_runs(folder, account, stays):
     """Runs that change nothing, between two marks in the trace."""
     async with a_reconciler(folder, account, stays=stays) as (reconciler, database):
         await reconciler.run()
-        await database.shorten_log()
+        await database.restart_log()
         descriptor = os.open(folder / "mark", os.O_RDWR | os.O_CREAT)
         os.pwrite(descriptor, _MARK.encode(), 0)
         for _ in range(_QUIET_RUNS):

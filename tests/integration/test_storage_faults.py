@@ -383,7 +383,7 @@ async def test_damage_that_shows_while_it_runs_ends_the_daemon_and_the_next_star
 
         await opened.transaction(body)
         await backup.make(opened, tmp_path / "backups", START)
-        await opened.shorten_log()
+        await opened.restart_log()
         with path.open("rb+") as file:
             file.seek(200 * 4096)
             file.write(b"\xff" * 1000 * 4096)

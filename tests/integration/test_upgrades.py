@@ -44,7 +44,7 @@ def rows(path):
 
 
 def schema(path):
-    """Tables with their columns in order, and indexes: what the statements that made them come to."""
+    """Tables with their columns in order, indexes, triggers: what the statements that made them come to."""
     with closing(sqlite3.connect(path)) as connection:
         tables = connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -56,12 +56,12 @@ def schema(path):
             name: connection.execute(f"PRAGMA foreign_key_list({name})").fetchall()
             for (name,) in tables
         }
-        indexes = connection.execute(
-            "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name"
+        beside = connection.execute(
+            "SELECT name, tbl_name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') ORDER BY name"
         ).fetchall()
         strict = connection.execute("SELECT name, strict FROM pragma_table_list ORDER BY name")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return columns, keys, indexes, strict.fetchall(), version
+        return columns, keys, beside, strict.fetchall(), version
 
 
 def test_every_schema_that_was_followed_by_another_has_a_dump():

@@ -61,10 +61,10 @@ def commits(tmp_path):
 
 
 async def test_those_that_wait_at_the_same_moment_are_committed_together(database, tmp_path):
-    await database.shorten_log()
+    await database.restart_log()
     await all_of(*(database.transaction(putting(f"alone-{n}")) for n in range(20)))
     assert commits(tmp_path) == 20
-    await database.shorten_log()
+    await database.restart_log()
 
     await all_of(*(database.brief_transaction(putting(f"{n}")) for n in range(MANY)))
 
