@@ -7,7 +7,7 @@ set -euo pipefail
 
 source_dir=$(cd "$(dirname "$0")/../.." && pwd)
 trees=${TREES:-/var/tmp/gateway-trees}
-mirror=${MIRROR:-http://deb.debian.org/debian}
+mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | head -n 1)}  # this machine's own
 [ "$(id -u)" -eq 0 ] || {
   echo "run it as root" >&2
   exit 1
