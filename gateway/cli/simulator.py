@@ -98,10 +98,9 @@ async def _serve(
     draw = random.Random()  # noqa: S311 - invented ids
     property_ = SimulatedProperty(clock=clock, draw=draw, lan=network)
     today = clock.now().astimezone(ZoneInfo("America/Sao_Paulo")).date()
-    property_.stays.book(property_.flat_101, today, today + timedelta(days=3))
-    property_.stays.book(
-        property_.flat_102, today + timedelta(days=1), today + timedelta(days=4), guest="Guest Two"
-    )
+    day = timedelta(days=1)
+    property_.stays.book(property_.flat_101, today - day, today + 3 * day)  # inside at any hour
+    property_.stays.book(property_.flat_102, today + day, today + 4 * day, guest="Guest Two")
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
