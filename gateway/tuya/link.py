@@ -77,6 +77,9 @@ class Link:
         self._cipher = Cipher(endpoint.version, endpoint.local_key.encode("latin-1"))
         self._sequence = 0
         self._acks: deque[asyncio.Future[Ack]] = deque()
+        self._heard = False  # has anything come that this key opens?
+        self._unanswered = 0  # heartbeats since the last frame
+        self._next_beat: asyncio.TimerHandle
 
     @classmethod
     async def open(cls, endpoint: Endpoint) -> "Link":
@@ -162,38 +165,45 @@ class Link:
             LockUnreachableError: the connection has gone.
             WrongKeyError: 3.3 has no sign-in: nothing of what came could be read, or nothing came.
         """
-        loop = asyncio.get_running_loop()
-        beat_at, beats = loop.time() + self._endpoint.heartbeat, 0
-        heard = understood = self._endpoint.version.negotiates
+        understood = self._heard = self._endpoint.version.negotiates
         unread = 0
-        while True:
-            try:
-                async with asyncio.timeout_at(beat_at):
+        self._await_beat()
+        try:
+            while True:
+                try:
                     raw = await self._next_frame()
-            except TimeoutError:
-                if beats >= _SILENT_BEATS and not heard:
-                    raise WrongKeyError(self._endpoint.name, _SILENCE) from None
-                if beats >= _SILENT_BEATS:
-                    raise LockUnreachableError(self._endpoint.name, "has fallen silent") from None
-                device = self._endpoint.device_id
-                self.send(frames.HEART_BEAT, {"gwId": device, "devId": device})
-                beat_at, beats = loop.time() + self._endpoint.heartbeat, beats + 1
-                continue
-            except OSError:
-                raise LockUnreachableError(
-                    self._endpoint.name, "the connection was closed"
-                ) from None
-            beats = 0
-            try:
-                frame = self._cipher.decode(raw)
-                heard, understood = True, understood or bool(frame.payload)
-                self._take(frame, hear)
-            except UndecipherableError:
-                unread += 1
-                if not understood and unread >= _UNREAD:
-                    raise WrongKeyError(self._endpoint.name, _UNREADABLE) from None
-            except BadFrameError as error:
-                _log.debug("frame.dropped", peer=self._endpoint.name, reason=str(error))
+                except OSError:
+                    raise LockUnreachableError(
+                        self._endpoint.name, "the connection was closed"
+                    ) from None
+                self._unanswered = 0
+                try:
+                    frame = self._cipher.decode(raw)
+                    self._heard, understood = True, understood or bool(frame.payload)
+                    self._take(frame, hear)
+                except UndecipherableError:
+                    unread += 1
+                    if not understood and unread >= _UNREAD:
+                        raise WrongKeyError(self._endpoint.name, _UNREADABLE) from None
+                except BadFrameError as error:
+                    _log.debug("frame.dropped", peer=self._endpoint.name, reason=str(error))
+        finally:
+            self._next_beat.cancel()
+
+    def _await_beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._next_beat = loop.call_later(self._endpoint.heartbeat, self._beat)
+
+    def _beat(self) -> None:
+        """Keep the peer awake; one that has left several beats unanswered has gone."""
+        name, device = self._endpoint.name, self._endpoint.device_id
+        if self._unanswered >= _SILENT_BEATS:
+            silent = LockUnreachableError(name, "has fallen silent")
+            self._reader.set_exception(silent if self._heard else WrongKeyError(name, _SILENCE))
+            return
+        self._unanswered += 1
+        self._await_beat()
+        self.send(frames.HEART_BEAT, {"gwId": device, "devId": device})
 
     def _take(self, frame: Frame, hear: Hear) -> None:
         body = _json(frame.payload)
