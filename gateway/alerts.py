@@ -10,7 +10,7 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.domain.alerts import Alert, Condition, Telling, follow
-from gateway.domain.conditions import conditions
+from gateway.domain.conditions import Facts, conditions
 from gateway.domain.model import Property
 from gateway.errors import StoreError
 from gateway.feed import unit_by_listing
@@ -26,6 +26,21 @@ _log = structlog.get_logger()
 
 
 _Found = tuple[list[Alert], list[Condition]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """What the store said at a moment, and in which state it was."""
+
+    state: tuple[int, int]
+    site: Property
+    at: datetime
+    standing: list[Alert]
+    facts: Facts
+
+    def holds(self, state: tuple[int, int], site: Property, now: datetime) -> bool:
+        """Would it say the same? Of stays that were over by then nothing was read."""
+        return state == self.state and site is self.site and self.at <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +74,7 @@ class Alerts:
         self._now = now
         self._sweep_seconds = sweep
         self._awake = asyncio.Event()
+        self._stored: _Stored | None = None
 
     def adopt(self, site: Property) -> None:
         """Go on with these units and locks."""
@@ -129,19 +145,33 @@ class Alerts:
         clock_doubt = self._senses.clock_doubt()
 
         async def body(session: ReadSession) -> _Found:
-            standing = await alerts.standing(session)
-            units = unit_by_listing(site.units, await reservations.accommodations(session))
-            facts = await alerts.facts(
-                session,
-                locks={lock.name: lock.hub for lock in site.locks},
-                mapped=frozenset(units),
-                contended=contended,
-                clock_doubt=clock_doubt,
-                now=now,
-            )
-            return standing, conditions(facts, {one.key for one in standing if one.told}, now)
+            state = await session.state()
+            stored = self._stored
+            if stored is None or not stored.holds(state, site, now):
+                stored = self._stored = await _read_store(session, state, site, now)
+            facts = replace(stored.facts, contended=contended, clock_doubt=clock_doubt)
+            told = {one.key for one in stored.standing if one.told}
+            return stored.standing, conditions(facts, told, now)
 
         return body
+
+
+async def _read_store(
+    session: ReadSession, state: tuple[int, int], site: Property, now: datetime
+) -> _Stored:
+    units = unit_by_listing(site.units, await reservations.accommodations(session))
+    return _Stored(
+        state=state,
+        site=site,
+        at=now,
+        standing=await alerts.standing(session),
+        facts=await alerts.facts(
+            session,
+            locks={lock.name: lock.hub for lock in site.locks},
+            mapped=frozenset(units),
+            since=now,
+        ),
+    )
 
 
 def _notice(telling: Telling, now: datetime) -> Notice:

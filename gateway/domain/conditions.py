@@ -57,14 +57,31 @@ class Guest:
     doors: tuple[Door, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Two stays of a unit whose nights overlap. `until`: the end of the one that ends first."""
+
+    code: str
+    other: str
+    unit: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """A listing with stays and without a unit. `until`: the end of the last one."""
+
+    listing: str
+    name: str | None
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that conditions are derived from.
+    """All that conditions are derived from, but the time.
 
     Attributes:
         failing: why reconciliations fail, None while they do not.
-        overlaps: code, other code and unit of stays whose nights overlap.
-        unmapped: listings with stays to come and without a unit: id and name.
         mapped: the listings that have a unit.
         contended: hubs and locks from which somebody else throws us out.
         clock_doubt: why the clock is not trusted and what to do, None while it is.
@@ -73,8 +90,8 @@ class Facts:
     locks: tuple[LockSignals, ...] = ()
     guests: tuple[Guest, ...] = ()
     failing: str | None = None
-    overlaps: tuple[tuple[str, str, str], ...] = ()
-    unmapped: tuple[tuple[str, str | None], ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
+    unmapped: tuple[Unmapped, ...] = ()
     mapped: frozenset[str] = frozenset()
     contended: tuple[str, ...] = ()
     clock_doubt: str | None = None
@@ -96,8 +113,8 @@ def conditions(facts: Facts, standing: Collection[Key], now: datetime) -> list[C
     for guest in facts.guests:
         found += _of_guest(guest, facts.clock_doubt, now)
         found += [one for door in guest.doors for one in _of_door(door, now)]
-    found += _of_site(facts)
-    found += _unmapped(facts, standing)
+    found += _of_site(facts, now)
+    found += _unmapped(facts, standing, now)
     return found
 
 
@@ -225,10 +242,14 @@ def _of_door(door: Door, now: datetime) -> Iterator[Condition]:
         yield Condition(event=events.CODE_REFUSED, subject=door.id, detail=detail)
 
 
-def _of_site(facts: Facts) -> Iterator[Condition]:
+def _of_site(facts: Facts, now: datetime) -> Iterator[Condition]:
     if facts.failing is not None:
         yield Condition(event=events.RECONCILE_FAILED, subject="gateway", detail=facts.failing)
-    held = sorted(guest.code for guest in facts.guests if guest.held)
+    held = sorted(
+        guest.code
+        for guest in facts.guests
+        if guest.held and (guest.doors or now < guest.check_out_at)
+    )
     if held:
         detail = (
             f"{len(held)} stays would lose their doors and keep them for now ({', '.join(held)}):"
@@ -242,11 +263,14 @@ def _of_site(facts: Facts) -> Iterator[Condition]:
             f"{facts.clock_doubt}: what is due by the clock waits; `gateway clock trust` vouches"
         )
         yield Condition(event=events.CLOCK_UNTRUSTED, subject="gateway", detail=detail)
-    for one, other, unit in facts.overlaps:
-        detail = f"its nights overlap those of {other} in {unit}: both keep their PIN"
-        yield Condition(
-            event=events.STAY_OVERLAP, subject=f"{one}+{other}", detail=detail, unit=unit
-        )
+    for one in facts.overlaps:
+        if now < one.until:
+            yield Condition(
+                event=events.STAY_OVERLAP,
+                subject=f"{one.code}+{one.other}",
+                detail=f"its nights overlap those of {one.other} in {one.unit}: both keep their PIN",
+                unit=one.unit,
+            )
     for peer in facts.contended:
         detail = (
             "somebody else and the gateway throw each other out: close Tuya's app on the local"
@@ -255,9 +279,9 @@ def _of_site(facts: Facts) -> Iterator[Condition]:
         yield Condition(event=events.HUB_CONTENDED, subject=peer, detail=detail)
 
 
-def _unmapped(facts: Facts, standing: Collection[Key]) -> Iterable[Condition]:
+def _unmapped(facts: Facts, standing: Collection[Key], now: datetime) -> Iterable[Condition]:
     """Once told, it stands until the listing is mapped: a listing without locks is told of once."""
-    names = dict(facts.unmapped)
+    names = {one.listing: one.name for one in facts.unmapped if now < one.until}
     told = {subject for event, subject in standing if event == events.LISTING_UNMAPPED}
     for listing in sorted((names.keys() | told) - facts.mapped):
         name = names.get(listing)

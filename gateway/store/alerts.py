@@ -1,12 +1,12 @@
 """The conditions that people were told of, and the facts that conditions are derived from."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 
 from gateway.domain import events
 from gateway.domain.alerts import Alert, Key
-from gateway.domain.conditions import Door, Facts, Guest, LockSignals
+from gateway.domain.conditions import Door, Facts, Guest, LockSignals, Overlap, Unmapped
 from gateway.domain.model import Evidence, Origin, ReservationType
 from gateway.domain.policy import Stay, overlapping
 from gateway.store import runs
@@ -62,17 +62,18 @@ async def facts(
     *,
     locks: Mapping[str, str | None],
     mapped: frozenset[str],
-    contended: tuple[str, ...],
-    clock_doubt: str | None,
-    now: datetime,
+    since: datetime,
 ) -> Facts:
-    """What conditions are derived from; `locks`: the configured ones with their hubs, `mapped`: listings with a unit."""
+    """What the store says of conditions from a moment on.
+
+    `locks`: the configured ones with their hubs; `mapped`: listings with a unit.
+    """
     known = {row["lock"]: row for row in await session.all("SELECT * FROM lock_status")}
     stays = await session.all(
         "SELECT * FROM reservations r WHERE r.origin <> 'canary' AND (r.check_out_at > ?"
         " OR EXISTS (SELECT 1 FROM credentials c WHERE c.reservation_id = r.id"
         "  AND c.revoked_at IS NULL))",
-        (to_text(now),),
+        (to_text(since),),
     )
     doors: dict[str, list[Door]] = {}
     rows = await session.all(
@@ -85,11 +86,9 @@ async def facts(
         locks=tuple(_signals(name, hub, known.get(name)) for name, hub in locks.items()),
         guests=tuple(_guest(row, tuple(doors.get(row["id"], ()))) for row in stays),
         failing=await runs.failing(session),
-        overlaps=_overlaps([row for row in stays if from_text(row["check_out_at"]) > now]),
-        unmapped=await _unmapped(session, now),
+        overlaps=_overlaps([row for row in stays if from_text(row["check_out_at"]) > since]),
+        unmapped=await _unmapped(session, since),
         mapped=mapped,
-        contended=contended,
-        clock_doubt=clock_doubt,
     )
 
 
@@ -146,19 +145,24 @@ def _signals(name: str, hub: str | None, row: Row | None) -> LockSignals:
     )
 
 
-def _overlaps(rows: Iterable[Row]) -> tuple[tuple[str, str, str], ...]:
-    """Code, other code and unit of the stays whose nights truly overlap."""
+def _overlaps(rows: Collection[Row]) -> tuple[Overlap, ...]:
+    """The stays whose nights truly overlap."""
     units: dict[str, list[Row]] = {}
     for row in rows:
         entitled = ReservationType(row["type"]).entitled and row["deleted_at"] is None
         if entitled and row["unit"] is not None:
             units.setdefault(row["unit"], []).append(row)
+    by_id = {row["id"]: row for row in rows}
     return tuple(
-        (codes[one], codes[other], unit)
-        for unit, members in units.items()
-        if (codes := {row["id"]: row["code"] for row in members})
+        _overlap(by_id[one], by_id[other])
+        for members in units.values()
         for one, other in overlapping(_stay(row) for row in members)
     )
+
+
+def _overlap(one: Row, other: Row) -> Overlap:
+    until = min(one["check_out_at"], other["check_out_at"])
+    return Overlap(one["code"], other["code"], one["unit"], from_text(until))
 
 
 def _stay(row: Row) -> Stay:
@@ -173,12 +177,12 @@ def _stay(row: Row) -> Stay:
     )
 
 
-async def _unmapped(session: ReadSession, now: datetime) -> tuple[tuple[str, str | None], ...]:
+async def _unmapped(session: ReadSession, since: datetime) -> tuple[Unmapped, ...]:
     rows = await session.all(
-        "SELECT DISTINCT r.listing_id, a.name FROM reservations r"
+        "SELECT r.listing_id, a.name, max(r.check_out_at) AS until FROM reservations r"
         " LEFT JOIN stays_accommodations a ON a.id = r.listing_id"
         " WHERE r.origin = 'stays' AND r.unit IS NULL AND r.type IN ('booked', 'contract')"
-        " AND r.deleted_at IS NULL AND r.check_out_at > ?",
-        (to_text(now),),
+        " AND r.deleted_at IS NULL AND r.check_out_at > ? GROUP BY r.listing_id",
+        (to_text(since),),
     )
-    return tuple((row["listing_id"], row["name"]) for row in rows)
+    return tuple(Unmapped(row["listing_id"], row["name"], from_text(row["until"])) for row in rows)

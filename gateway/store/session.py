@@ -53,6 +53,10 @@ class ReadSession(ABC):
     async def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """The first row of a query, None without one."""
 
+    @abstractmethod
+    async def state(self) -> tuple[int, int]:
+        """What is another after every change of any row, whoever made it."""
+
 
 class Session(ReadSession):
     """What a transaction may do.
@@ -78,8 +82,11 @@ class Session(ReadSession):
 
     async def version(self) -> tuple[int, int]:
         """What is another after every change of a row that may matter to a door, whoever made it."""
-        row = await self.one("PRAGMA data_version")  # rises with what other connections write
-        return self._changes.number, 0 if row is None else row[0]
+        return self._changes.number, await data_version(self)
+
+    async def state(self) -> tuple[int, int]:
+        """See `ReadSession.state`."""
+        return sqlite_of(self._connection).total_changes, await data_version(self)
 
     def taken_back(self) -> None:
         """A transaction was rolled back: what was seen inside it holds no more."""
@@ -143,6 +150,12 @@ class Session(ReadSession):
     async def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """See `ReadSession.one`."""
         return await self._run(_first, sql, parameters)
+
+
+async def data_version(session: ReadSession) -> int:
+    """What rises with all that other connections commit."""
+    row = await session.one("PRAGMA data_version")
+    return 0 if row is None else int(row[0])
 
 
 def at_once(body: Awaitable[T]) -> T:

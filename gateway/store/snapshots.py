@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from gateway.store.session import Parameters, ReadSession, Row, at_once
+from gateway.store.session import Parameters, ReadSession, Row, at_once, data_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +87,10 @@ class _Reading(ReadSession):
         row: Row | None = cursor.fetchone()
         cursor.close()
         return row
+
+    async def state(self) -> tuple[int, int]:
+        """See `ReadSession.state`."""
+        return 0, await data_version(self)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

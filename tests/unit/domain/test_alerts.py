@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain import events
 from gateway.domain.alerts import Alert, Condition, follow
-from gateway.domain.conditions import Door, Facts, Guest, LockSignals, conditions
+from gateway.domain.conditions import Door, Facts, Guest, LockSignals, Unmapped, conditions
 from gateway.domain.model import Evidence, Window
 from gateway.domain.status import DoorState
 from tests.builders import utc
@@ -230,6 +230,7 @@ def test_a_deletion_is_late_after_an_hour():
 
 def test_an_unmapped_listing_stands_until_it_is_mapped():
     key = (events.LISTING_UNMAPPED, "L1")
-    assert held(Facts(unmapped=(("L1", "Elsewhere"),))) == {events.LISTING_UNMAPPED}
+    facts = Facts(unmapped=(Unmapped("L1", "Elsewhere", NOW + HOUR),))
+    assert held(facts) == {events.LISTING_UNMAPPED}
     assert held(Facts(), standing={key}) == {events.LISTING_UNMAPPED}
     assert held(Facts(mapped=frozenset({"L1"})), standing={key}) == set()

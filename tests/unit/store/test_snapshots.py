@@ -113,3 +113,18 @@ async def test_nothing_is_left_open(tmp_path):
     assert open_files() == []
     assert not (tmp_path / "gateway.db-wal").exists()
     assert "snapshots_0" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("way", ["snapshot", "read"])
+async def test_the_state_is_another_after_every_change_and_the_same_without_one(database, way):
+    async def state():
+        return await getattr(database, way)(lambda session: session.state())
+
+    before = await state()
+    await getattr(database, way)(lambda session: has(session, "new"))
+    assert await state() == before
+    await database.transaction(lambda session: put(session, "new"))
+    assert await state() != before
+    before = await state()
+    await database.brief_transaction(lambda session: put(session, "newer"))
+    assert await state() != before
