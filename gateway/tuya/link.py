@@ -24,6 +24,7 @@ AUTO = "auto"  # the address of a peer that is found by its broadcasts
 CONNECT_SECONDS = 5.0
 SIGN_IN_SECONDS = 5.0
 _SILENT_BEATS = 3
+_TOO_SOON = 0.1  # of the time between two heartbeats: a moment that is nearer is left out
 _UNREAD = 2  # frames under another key after which the key is blamed
 _WRONG_KEY = "wrong key? (it changes when a device is paired again)"
 _SILENCE = f"answers nothing: {_WRONG_KEY}"
@@ -43,7 +44,7 @@ class Endpoint:
     address: str
     port: int
     version: Version
-    heartbeat: float = 10.0  # seconds of silence after which the peer is kept awake
+    heartbeat: float = 10.0  # seconds between two signs that keep the peer awake
 
     @property
     def is_local(self) -> bool:
@@ -191,8 +192,10 @@ class Link:
             self._next_beat.cancel()
 
     def _await_beat(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._next_beat = loop.call_later(self._endpoint.heartbeat, self._beat)
+        """All peers are kept awake at the same moments: one wake of the processor serves them all."""
+        loop, pace = asyncio.get_running_loop(), self._endpoint.heartbeat
+        beats = (loop.time() + pace * _TOO_SOON) // pace + 1
+        self._next_beat = loop.call_at(beats * pace, self._beat)
 
     def _beat(self) -> None:
         """Keep the peer awake; one that has left several beats unanswered has gone."""
