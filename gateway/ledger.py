@@ -31,6 +31,7 @@ from gateway.store.secretbox import SecretBox
 from gateway.turn import Turn
 
 _NUMBERS_REST = timedelta(days=2)  # how long a member or sequence is left alone after use
+_AN_HOUR = timedelta(hours=1)
 _LONG_PAST = timedelta(days=2), timedelta(days=1)  # before now: a window that opens no door
 
 
@@ -83,11 +84,12 @@ class Ledger:
         self._mint = mint
         self._draw = draw
 
-    async def state(self, session: Session) -> LockState:
-        """What the plan of the lock starts from."""
+    async def state(self, session: Session, now: datetime) -> LockState:
+        """What the plan of the lock starts from, if it is made within the hour."""
         return await placements.lock_state(
             session,
             self._settings,
+            until=now + self._mint_ahead + _AN_HOUR,
             addressing=self._capabilities.addressing,
             can_modify=self._capabilities.can_modify,
             program_ahead=self.ahead,
@@ -108,14 +110,14 @@ class Ledger:
 
     async def minted(self, turn: Turn) -> LockState:
         """Mint the PINs of what is due and has none; the state that it leaves."""
-        state = await self.state(turn.session)
+        state = await self.state(turn.session, turn.now)
         due = self.to_mint(state, turn.now)
         for one in due:
             try:
                 await self._mint.ensure(turn.session, one.reservation_id, turn.now)
             except NoPinLeftError as error:
                 await turn.fail(JobKind.GEN, one.id, str(error))
-        return await self.state(turn.session) if due else state
+        return await self.state(turn.session, turn.now) if due else state
 
     async def settle(self, turn: Turn, settlement: Settlement) -> None:
         """Record what follows without asking the lock."""

@@ -195,9 +195,9 @@ class LockQueue:
 
     async def _step(self) -> bool:
         """Do the next right thing; False if there is none, or not now."""
-        state = await self._database.brief_read(self._ledger.state)
+        state = await self._state()
         if await self._list_lost(state):
-            state = await self._database.brief_read(self._ledger.state)
+            state = await self._state()
         send = await self._next(state)
         if send is None:
             await self._list_if_due()
@@ -220,6 +220,11 @@ class LockQueue:
             return False
         self._failures = 0
         return True
+
+    async def _state(self) -> LockState:
+        return await self._database.brief_read(
+            lambda session: self._ledger.state(session, self._now())
+        )
 
     async def _recognise(self) -> None:
         """Codes on the hardware of before are no longer known; what is due is issued anew."""
@@ -248,7 +253,7 @@ class LockQueue:
         state = await self._ledger.minted(turn)
         while found := settlements(state, turn.now):
             await self._ledger.settle(turn, found[0])
-            state = await self._ledger.state(turn.session)
+            state = await self._ledger.state(turn.session, turn.now)
         return state
 
     async def _begin(self) -> Command | None:
@@ -332,7 +337,7 @@ class LockQueue:
             return
 
         async def body(turn: Turn) -> None:
-            state = await self._ledger.state(turn.session)
+            state = await self._ledger.state(turn.session, turn.now)
             await self._verdicts.listed(turn, state, codes)
 
         await self._turns.take(body)
@@ -398,7 +403,7 @@ class LockQueue:
 
         A removal may be repeated, so it needs no intent on disk. A create does, and waits.
         """
-        state = await self._database.brief_read(self._ledger.state)
+        state = await self._state()
         for send in next_sends(state, self._now()):
             answer = self._kept.get(send.placement_id or 0)
             done = (

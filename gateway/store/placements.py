@@ -1,6 +1,6 @@
 """Placements: every code ever written to a lock, and what is known of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -26,32 +26,40 @@ from gateway.store.moments import from_text, from_text_or_none, to_text, to_text
 from gateway.store.reservations import LIVE
 from gateway.store.secretbox import SecretBox
 
+# Of a wanted stay that begins after ?2: it has a PIN or a code, or shares them, or is not bound to a time.
+_MATTERS = (
+    "(c.valid_from <= ?2 OR c.wanted = 0 OR c.pin_hash IS NOT NULL OR r.origin = 'canary'"
+    " OR c.taken_over_by IS NOT NULL OR c.id IN (SELECT taken_over_by FROM credentials"
+    "  WHERE lock = ?1 AND revoked_at IS NULL AND taken_over_by IS NOT NULL)"
+    " OR c.id IN (SELECT credential_id FROM placements"
+    "  WHERE lock = ?1 AND evidence NOT IN ('revoked', 'rejected')))"
+)
+
 
 async def lock_state(
     session: Session,
     settings: LockSettings,
     *,
+    until: datetime,
     addressing: Addressing,
     can_modify: bool,
     program_ahead: timedelta,
     late_report_time: timedelta,
 ) -> LockState:
-    """All that the plan of one lock needs. Codes on a device that was replaced are left out."""
+    """All that the plan of one lock needs. Codes on a device that was replaced are left out.
+
+    So are the stays of later that have neither PIN nor code and share none: `until` is a moment up to
+    which nothing is due of a window that begins after it. Most of a lock's stays are such.
+    """
     rows = await session.all(
         "SELECT c.*, r.origin, r.check_in_at, r.check_out_at, a.weekly FROM credentials c"
         " JOIN reservations r ON r.id = c.reservation_id"
         " LEFT JOIN access a ON a.reservation_id = r.id"
-        " WHERE c.lock = ? AND c.revoked_at IS NULL",
-        (settings.name,),
+        f" WHERE c.lock = ?1 AND c.revoked_at IS NULL AND {_MATTERS}",
+        (settings.name, to_text(until)),
     )
-    jobs = {
-        row["id"]: job_of(row)
-        for row in await session.all(
-            "SELECT j.* FROM jobs j JOIN credentials c ON c.id = j.credential_id WHERE c.lock = ?",
-            (settings.name,),
-        )
-    }
-    unsettled = await _unsettled_doors(session, settings.name)
+    jobs = await _jobs(session, [row["id"] for row in rows])
+    unsettled = await _unsettled_doors(session, [row["reservation_id"] for row in rows])
     placements = await live(session, settings)
     return LockState(
         lock=settings.name,
@@ -65,20 +73,29 @@ async def lock_state(
     )
 
 
-async def _unsettled_doors(session: Session, lock: str) -> dict[str, list[str | None]]:
-    """The due doors whose newest code is not confirmed, of stays with a code on this lock.
+async def _jobs(session: Session, credential_ids: Sequence[str]) -> dict[str, Job]:
+    marks = ", ".join("?" * len(credential_ids))
+    rows = await session.all(f"SELECT * FROM jobs WHERE credential_id IN ({marks})", credential_ids)
+    return {row["id"]: job_of(row) for row in rows}
+
+
+async def _unsettled_doors(
+    session: Session, reservation_ids: Sequence[str]
+) -> dict[str, list[str | None]]:
+    """The due doors of these stays whose newest code is not confirmed.
 
     By stay: of each when its code was sent, if the lock never answered to that.
     """
+    marks = ", ".join("?" * len(reservation_ids))
     rows = await session.all(
         "SELECT o.reservation_id, (SELECT iif(p.evidence IN ('sent', 'unknown'), p.sent_at, NULL)"
         f" FROM placements p WHERE p.credential_id = o.id ORDER BY {NEWEST} LIMIT 1) AS unanswered"
         " FROM credentials o WHERE o.wanted = 1 AND o.revoked_at IS NULL"
-        " AND o.reservation_id IN (SELECT reservation_id FROM credentials WHERE lock = ?)"
+        f" AND o.reservation_id IN ({marks})"
         " AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = 'gen-' || o.id)"
         " AND coalesce((SELECT p.evidence NOT IN ('confirmed', 'observed') OR p.pin_hash IS NOT o.pin_hash"
         f" FROM placements p WHERE p.credential_id = o.id ORDER BY {NEWEST} LIMIT 1), 1)",
-        (lock,),
+        reservation_ids,
     )
     found: dict[str, list[str | None]] = {}
     for row in rows:
