@@ -251,11 +251,13 @@ class Database:
         Raises:
             StoreError: the database refused.
         """
-        return await self._uncancelled(self._read(body, self._session))
+        return await self._uncancelled(self._read(body))
 
     async def brief_read(self, body: Callable[[Session], Awaitable[T]]) -> T:
         """Like `read`, for a body that touches few rows: see `brief_transaction`."""
-        return await self._read(body, self._brief_session)
+        async with self._exclusive:
+            await asyncio.sleep(0)  # all queues may look at once: the loop goes on in between
+            return await self._ask(body, self._brief_session)
 
     async def snapshot(self, body: Callable[[ReadSession], Coroutine[Any, Any, T]]) -> T:
         """Run `body` on what is committed, without waiting for a transaction under way.
@@ -358,12 +360,15 @@ class Database:
         if sqlite_of(self._connection).in_transaction:
             await self._session.execute("ROLLBACK")
 
-    async def _read(self, body: Callable[[Session], Awaitable[T]], session: Session) -> T:
+    async def _read(self, body: Callable[[Session], Awaitable[T]]) -> T:
         async with self._exclusive:
-            try:
-                return await body(session)
-            except sqlite3.Error as error:
-                raise self._refused("read", error) from error
+            return await self._ask(body, self._session)
+
+    async def _ask(self, body: Callable[[Session], Awaitable[T]], session: Session) -> T:
+        try:
+            return await body(session)
+        except sqlite3.Error as error:
+            raise self._refused("read", error) from error
 
     def _refused(self, what: str, error: sqlite3.Error) -> StoreError:
         """Note what the disk or the file does; the reserve makes room for the next small writes."""

@@ -72,6 +72,26 @@ async def test_those_that_wait_at_the_same_moment_are_committed_together(databas
     assert len(on_disk(tmp_path)) == 20 + MANY
 
 
+async def test_reads_that_wait_at_the_same_moment_leave_turns_to_others_in_between(database):
+    turns = 0
+
+    async def other():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def body(session):
+        await session.one("SELECT 1")
+        return turns
+
+    task = asyncio.ensure_future(other())
+    seen = await all_of(*(database.brief_read(body) for _ in range(MANY)))
+    task.cancel()
+
+    assert len(set(seen)) == MANY
+
+
 async def test_each_goes_on_only_once_its_own_is_on_the_disk(database, tmp_path):
     async def caller(number):
         await database.brief_transaction(putting(f"{number}"))
