@@ -21,6 +21,7 @@ from gateway.errors import (
     StaysUnavailableError,
     StoreError,
 )
+from gateway.fairness import garbage_left
 from gateway.feed import Feed, Quiet, Reader, Reading, Span, unexplained
 from gateway.ports import Gone, Meter, Notifier, ReservationSource
 from gateway.store import audit, reservations, runs
@@ -147,9 +148,10 @@ class Reconciler:
                 await self._failed(run_id, began, "interrupted", Gravity.INTERRUPTED)
             raise
         try:
-            outcome = await self._database.transaction(
-                lambda session: self._write(session, run_id, began, reading)
-            )
+            with garbage_left():
+                outcome = await self._database.transaction(
+                    lambda session: self._write(session, run_id, began, reading)
+                )
         except StoreError as error:
             await self._failed(run_id, began, str(error), Gravity.NEEDS_PERSON)
             _log.error(events.RECONCILE_FAILED, reason=str(error))

@@ -1,6 +1,9 @@
 import asyncio
+import gc
 
-from gateway.fairness import TURN, fairly, in_turns
+import pytest
+
+from gateway.fairness import TURN, fairly, garbage_left, in_turns
 
 
 async def turns_meanwhile(work):
@@ -45,3 +48,32 @@ async def test_steps_come_to_what_they_return_and_others_get_their_turns():
         return "done"
 
     assert await turns_meanwhile(in_turns(steps())) == ("done", 7)
+
+
+@pytest.fixture
+def collecting():
+    """Whatever other tests left: garbage is looked for."""
+    before = gc.isenabled()
+    gc.enable()
+    yield
+    if not before:
+        gc.disable()
+
+
+@pytest.mark.usefixtures("collecting")
+def test_garbage_is_left_inside_the_block_alone_whatever_happens_in_it():
+    with pytest.raises(ZeroDivisionError), garbage_left():
+        assert not gc.isenabled()
+        1 / 0  # noqa: B018 - it is to fail
+
+    assert gc.isenabled()
+
+
+@pytest.mark.usefixtures("collecting")
+def test_who_looks_for_no_garbage_looks_for_none_afterwards():
+    gc.disable()
+    with garbage_left():
+        assert not gc.isenabled()
+
+    assert not gc.isenabled()
+    gc.enable()
