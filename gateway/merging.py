@@ -1,13 +1,14 @@
 """What a reservation is after a run: its stored row and what Stays showed of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
 from gateway.domain.entitlement import Known
 from gateway.domain.model import Property, Reservation, Terms, Unit, Window
 from gateway.domain.policy import Stay, stay_of
+from gateway.domain.value import value
 from gateway.errors import MalformedReservationError
 from gateway.store.reservations import StoredReservation
 
@@ -23,7 +24,7 @@ class Change(StrEnum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Merged:
     """One reservation as a run leaves it.
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from gateway.domain.model import Property, Reservation, Terms, Unit, Window
 from gateway.domain.policy import Stay, same_guest, windows
+from gateway.domain.value import value
 
 BRAKE_STAYS = 2
 BRAKE_SHARE = 0.3
@@ -24,7 +25,7 @@ class Because(StrEnum):
     PERSON = "person"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Known:
     """A reservation as this run leaves it, with what is remembered of it.
 
@@ -71,7 +72,7 @@ class Known:
         return self.blocked or (self.terms is not None and self.deleted)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Planned:
     """A credential as stored. `ended`: revoked, or its window has ended."""
 
@@ -87,7 +88,7 @@ class Planned:
     has_rev: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Want:
     """A credential to insert or change: wanted, with this window."""
 
@@ -234,7 +235,7 @@ def _plan_of(unit: Unit, stays: Mapping[str, Stay], site: Property) -> _UnitPlan
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Place:
     """Where and when somebody is entitled. `unit` None: staff."""
 

@@ -1,8 +1,9 @@
 """Persisted due times: when a credential is to be issued or revoked."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from gateway.domain.value import value
 
 
 class JobKind(StrEnum):
@@ -12,7 +13,7 @@ class JobKind(StrEnum):
     REV = "rev"  # revoke
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Job:
     """One due time. `attempts` counts failures since it was last on time."""
 

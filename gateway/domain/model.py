@@ -5,6 +5,8 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from gateway.domain.value import value
+
 
 class ReservationType(StrEnum):
     """`type` of a reservation, as Stays writes it."""
@@ -34,7 +36,7 @@ class Origin(StrEnum):
     STAFF = "staff"  # a person, for somebody who works here
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Reservation:
     """One reservation as Stays shows it: dates and times are wall clock where the unit stands.
 

@@ -1,7 +1,6 @@
 """When a PIN may open a door: the windows of the stays of one unit."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import accumulate, islice
@@ -9,10 +8,11 @@ from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from gateway.domain.model import Policy, Reservation, Unit, Window, WindowMode
+from gateway.domain.value import value
 from gateway.errors import MalformedReservationError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Stay:
     """What the windows of a unit depend on. Dates are wall clock, `*_at` instants."""
 

@@ -1,15 +1,15 @@
 """Who did what, when and why. Rows are only ever added."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.domain.value import value
 from gateway.fairness import fairly
 from gateway.store.moments import to_text
 from gateway.store.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Entry:
     """One row. `detail` is for people and holds no PIN, key or guest data."""
 

@@ -14,6 +14,7 @@ from gateway.domain.model import (
     ReservationType,
     Terms,
 )
+from gateway.domain.value import value
 from gateway.fairness import fairly
 from gateway.store import weekly
 from gateway.store.moments import from_text, from_text_or_none, to_text, to_text_or_none
@@ -27,7 +28,7 @@ LIVE = (
 _TYPES = {one.value: one for one in ReservationType}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class StoredReservation:
     """One row of the table.
 
