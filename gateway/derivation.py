@@ -61,10 +61,12 @@ class Outcome:
 class Decision:
     """What is to be written; nothing of it is yet.
 
-    `merged`, `planned`: by long id of the reservation, by id of the credential.
+    `merged`, `planned`: by long id of the reservation, by id of the credential. `touched`: of `merged`
+    all but those whose row is as it was.
     """
 
     merged: dict[str, Merged]
+    touched: Collection[Merged]
     planned: Mapping[str, Planned]
     changes: Changes
     stats: Stats
@@ -156,16 +158,18 @@ class Derivation:
             merged[one] = merged[one].released()
         for one in changes.held:
             merged[one] = merged[one].held(now)
+        touched = [one for one in merged.values() if one.row is not one.before]
         notes = [] if feed is None else list(feed.notes)
         notes += [f"{one}: {reason}" for one, reason in sorted(malformed.items())]
         if fresh:
             notes.append(f"the brake holds: {_brake_detail(len(changes.held), fresh)}")
         return Decision(
             merged=merged,
+            touched=touched,
             planned={one.id: one for one in planned},
             changes=changes,
             stats=await _count(
-                merged.values(), fetched=0 if feed is None else feed.fetched, errors=len(malformed)
+                touched, fetched=0 if feed is None else feed.fetched, errors=len(malformed)
             ),
             malformed=malformed,
             fresh_holds=fresh,
@@ -211,14 +215,14 @@ class Derivation:
 
     async def write(self, session: Session, decision: Decision, now: datetime) -> Outcome:
         """Write what was decided in the same transaction."""
-        merged, changes = decision.merged, decision.changes
+        touched, changes = decision.touched, decision.changes
         outcome = Outcome(stats=decision.stats, notes=list(decision.notes))
         for one, reason in sorted(decision.malformed.items()):
             _log.warning(events.RESERVATION_MALFORMED, reservation_id=one, reason=reason)
-        differing = [one.row async for one in fairly(merged.values()) if one.row != one.before]
+        differing = [one.row async for one in fairly(touched) if one.row != one.before]
         await reservations.save(session, differing, now)
-        await self._apply(session, changes, merged, now, outcome)
-        await self._tell(session, merged, now, outcome)
+        await self._apply(session, changes, decision.merged, now, outcome)
+        await self._tell(session, touched, now, outcome)
         return outcome
 
     async def _apply(
@@ -308,7 +312,7 @@ class Derivation:
     async def _tell(
         self,
         session: Session,
-        merged: Mapping[str, Merged],
+        touched: Iterable[Merged],
         now: datetime,
         outcome: Outcome,
     ) -> None:
@@ -323,15 +327,15 @@ class Derivation:
                     detail=one.story(),
                     reservation_id=one.row.reservation.id,
                 )
-                async for one in fairly(merged.values())
+                async for one in fairly(touched)
                 if one.row.unit is not None and one.change is not Change.NONE
             ],
         )
-        outcome.notices += [_missing(one, now) for one in merged.values() if one.first_miss]
+        outcome.notices += [_missing(one, now) for one in touched if one.first_miss]
 
 
-async def _count(merged: Iterable[Merged], *, fetched: int, errors: int) -> Stats:
-    changes = Counter([one.change async for one in fairly(merged)])
+async def _count(touched: Iterable[Merged], *, fetched: int, errors: int) -> Stats:
+    changes = Counter([one.change async for one in fairly(touched)])
     return Stats(
         fetched=fetched,
         created=changes[Change.CREATED],

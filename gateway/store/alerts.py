@@ -52,7 +52,7 @@ async def save(session: Session, alerts: Iterable[Alert]) -> None:
     )
 
 
-async def forget(session: Session, keys: Iterable[Key]) -> None:
+async def forget(session: Session, keys: Collection[Key]) -> None:
     """These are over."""
     await session.execute_many("DELETE FROM alerts WHERE event = ? AND subject = ?", keys)
 

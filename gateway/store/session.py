@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -122,9 +122,10 @@ class Session(ReadSession):
             raise StoreError(f"no row id from {sql.split('(', maxsplit=1)[0].strip()}")
         return row_id
 
-    async def execute_many(self, sql: str, rows: Iterable[Parameters]) -> None:
-        """Run one statement for each row of parameters."""
-        await self._run(_executed_many, sql, rows)
+    async def execute_many(self, sql: str, rows: Collection[Parameters]) -> None:
+        """Run one statement for each row of parameters; without any, nothing is asked of SQLite."""
+        if rows:
+            await self._run(_executed_many, sql, rows)
 
     @asynccontextmanager
     async def savepoint(self) -> "AsyncIterator[None]":

@@ -86,6 +86,13 @@ async def test_a_refused_statement_is_a_store_error_and_the_next_transaction_wor
     assert await keys(database) == {"later"}
 
 
+async def test_a_statement_for_no_row_is_not_even_prepared(database):
+    await database.transaction(lambda session: session.execute_many("is no SQL", []))
+
+    with pytest.raises(StoreError):
+        await database.transaction(lambda session: session.execute_many("is no SQL", [()]))
+
+
 async def test_a_savepoint_that_fails_leaves_the_rest_of_the_transaction(database):
     async def body(session):
         await put(session, "kept")
