@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.domain.model import Property, Reservation, Terms, Unit, Window
-from gateway.domain.policy import Stay, same_guest, windows
+from gateway.domain.policy import Stay, order, same_guest, windows
 from gateway.domain.value import value
 
 BRAKE_STAYS = 2
@@ -203,13 +203,11 @@ class _UnitPlan:
             for guest in (stay.client_id, stay.partner_code)
             if guest is not None
             for other in self.by_guest[guest]
-            if (other.check_in_at, other.reservation_id) < (stay.check_in_at, stay.reservation_id)
-            and same_guest(stay, other)
+            if other is not stay and order(other) < order(stay) and same_guest(stay, other)
         ]
-        last = max(
-            earlier, key=lambda other: (other.check_in_at, other.reservation_id), default=None
-        )
-        return None if last is None else last.reservation_id
+        if not earlier:
+            return None
+        return max(earlier, key=order).reservation_id
 
     def next_other(self, one: Planned, now: datetime) -> datetime | None:
         """When another guest's window opens here while the credential's is open."""
@@ -319,25 +317,25 @@ def _wants(
         if stored is not None and not stored.wanted and window.valid_until <= now:
             continue
         predecessor = credentials.get(before, {}).get(lock) if before is not None else None
-        want = Want(
-            id=stored.id if stored is not None else f"{one.reservation.code}-{lock}",
-            reservation_id=one.id,
-            lock=lock,
-            unit=place.name,
-            window=window,
-            follows=predecessor.id if predecessor is not None else None,
-            new=stored is None,
-        )
-        if stored is None or _differs(stored, want):
-            yield want
+        follows = predecessor.id if predecessor is not None else None
+        if stored is None or _differs(stored, place, follows):
+            yield Want(
+                id=stored.id if stored is not None else f"{one.reservation.code}-{lock}",
+                reservation_id=one.id,
+                lock=lock,
+                unit=place.name,
+                window=window,
+                follows=follows,
+                new=stored is None,
+            )
 
 
-def _differs(stored: Planned, want: Want) -> bool:
+def _differs(stored: Planned, place: _Place, follows: str | None) -> bool:
     return (
         not stored.wanted
-        or stored.window != want.window
-        or stored.unit != want.unit
-        or stored.follows != want.follows
+        or stored.window != place.window
+        or stored.unit != place.name
+        or stored.follows != follows
         or not stored.has_rev
     )
 

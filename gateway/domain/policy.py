@@ -91,7 +91,7 @@ def same_guest(one: Stay, other: Stay) -> bool:
     )
     if not same:
         return False
-    earlier, later = (one, other) if _order(one) <= _order(other) else (other, one)
+    earlier, later = (one, other) if order(one) <= order(other) else (other, one)
     return later.check_in_date <= earlier.check_out_date
 
 
@@ -102,7 +102,7 @@ def windows(stays: Iterable[Stay], policy: Policy) -> Mapping[str, Window]:
     nights, and two windows overlap only where the stays do or the guest is the same (or, for the
     ends of windows, where `yield_to_next_guest` is off).
     """
-    ordered = sorted(stays, key=_order)
+    ordered = sorted(stays, key=order)
     longest = list(accumulate((stay.check_out_at for stay in ordered), max))
     starts: dict[str, datetime] = {}
     for index, stay in enumerate(ordered):
@@ -117,7 +117,7 @@ def windows(stays: Iterable[Stay], policy: Policy) -> Mapping[str, Window]:
     }
 
 
-_order = attrgetter("check_in_at", "reservation_id")
+order = attrgetter("check_in_at", "reservation_id")  # of the stays of a unit, one after the other
 
 
 def _valid_from(stay: Stay, earlier: Iterable[tuple[Stay, datetime]], policy: Policy) -> datetime:
@@ -146,7 +146,7 @@ def _valid_until(
 
 def overlapping(stays: Iterable[Stay]) -> tuple[tuple[str, str], ...]:
     """The pairs of reservation ids of one unit whose nights truly overlap, by other guests."""
-    ordered = sorted(stays, key=_order)
+    ordered = sorted(stays, key=order)
     pairs: list[tuple[str, str]] = []
     for index, stay in enumerate(ordered):
         for other in islice(ordered, index + 1, None):
