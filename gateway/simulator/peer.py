@@ -249,7 +249,8 @@ class _Client:
     def hang_up(self) -> None:
         """Close at once, with a reset."""
         own: socket.socket = self._writer.get_extra_info("socket")
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if own.fileno() >= 0:  # else the client was faster
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
     async def talk(self) -> None:
