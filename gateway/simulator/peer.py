@@ -248,8 +248,8 @@ class _Client:
 
     def hang_up(self) -> None:
         """Close at once, with a reset."""
-        own: socket.socket = self._writer.get_extra_info("socket")
-        if own.fileno() >= 0:  # else the client was faster
+        if not self._writer.is_closing():  # else the client was faster
+            own: socket.socket = self._writer.get_extra_info("socket")
             own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
