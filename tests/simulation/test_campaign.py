@@ -23,7 +23,9 @@ KILLS = STAYS // 15
 DOORS = 15
 FAILURES = 0.15
 ENOUGH = timedelta(seconds=60)
-TELLING = timedelta(minutes=7)  # a warning waits a minute after a start, and until it held for five
+# Two tries that a lock does not answer take seven minutes and a half; a warning waits until it held for
+# five, and a minute after a start.
+TELLING = timedelta(minutes=14)
 
 
 @dataclass
